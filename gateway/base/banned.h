@@ -4,5 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#undef alloca
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets alloca system strtok atoi atol
 #endif
