@@ -19,7 +19,8 @@ int	bytes_add(struct bytes *b, const void *from, size_t size);
 int	bytes_add_text(struct bytes *b, const char *text);
 int	bytes_add_format(struct bytes *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int	bytes_add_hex(struct bytes *b, const unsigned char *from, size_t size);
-int	bytes_add_base64(struct bytes *b, const unsigned char *from, size_t size);
+int	bytes_add_base64(struct bytes *b, const unsigned char *from, size_t size);		/* with padding */
+int	bytes_add_base64_bare(struct bytes *b, const unsigned char *from, size_t size);	/* without */
 
 /* Appends `text` as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 int	bytes_add_json(struct bytes *b, const void *text, size_t size);
@@ -42,8 +43,12 @@ int	bytes_read(struct bytes *b, int fd, size_t max);
 /* The same, by name inside `dir` (lent); never follows a symbolic link, only a regular file (else EINVAL). */
 int	bytes_read_at(struct bytes *b, int dir, const char *name, size_t max);
 
-/* Strict text to bytes.  `out` holds `room` bytes.  0 and *size set; -1 when anything is odd or too long. */
+/*
+ * Strict text to bytes: one spelling only, no white space.  `out` holds `room` bytes.  0 and *size set; -1 when
+ * anything is odd or too long.
+ */
 int	base64_decode(const char *text, size_t length, unsigned char *out, size_t room, size_t *size);
+int	base64_decode_bare(const char *text, size_t length, unsigned char *out, size_t room, size_t *size);
 int	hex_decode(const char *text, size_t length, unsigned char *out, size_t room);	/* length must be 2*room; lower case */
 
 #endif
