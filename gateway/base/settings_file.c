@@ -368,6 +368,26 @@ settings_parse(const struct setting_row *rows, size_t count, const char *name, c
 	return (p.errors);
 }
 
+int
+settings_line(const char *text, size_t len, const char *keyword)
+{
+	const char *end = text + len, *stop;
+	size_t want = strlen(keyword);
+	int line = 0;
+
+	for (const char *at = text; at < end; at = stop + 1) {
+		if ((stop = memchr(at, '\n', (size_t)(end - at))) == NULL)
+			stop = end;
+		line++;
+		while (at < stop && (*at == ' ' || *at == '\t'))
+			at++;
+		if ((size_t)(stop - at) > want && strncasecmp(at, keyword, want) == 0 &&
+		    (at[want] == ' ' || at[want] == '\t'))
+			return (line);
+	}
+	return (0);
+}
+
 static void
 quoted_put(struct wire *w, const char *text)
 {

@@ -24,6 +24,8 @@ typedef void setting_error(void *ctx, const char *line);
 /* Parses text into *to (a structure of the caller's, zeroed before; strings are malloc'd).  Gives the number of errors. */
 int settings_parse(const struct setting_row *rows, size_t count, const char *name, const char *text, size_t len,
     void *to, setting_error *on_error, void *ctx);
+/* The line (from 1) on which text gives the keyword; 0: it does not. */
+int settings_line(const char *text, size_t len, const char *keyword);
 /* Writes every keyword with its value in effect, so that parsing it gives the same.  Gives a malloc'd text. */
 char *settings_print(const struct setting_row *rows, size_t count, const void *of);
 void settings_wipe(const struct setting_row *rows, size_t count, void *of);
