@@ -80,7 +80,7 @@ hkdf_sha256(unsigned char out[AGE_KEY_SIZE], const struct hkdf *from)
 /* Seals (encrypt 1) or opens (0) one message; `out` gets size +/- the tag.  0, or -1: forged, or the library. */
 static int
 aead(EVP_CIPHER_CTX *ctx, int encrypt, const unsigned char *key, const unsigned char nonce[NONCE_SIZE],
-    const struct bytes *in, unsigned char *out)
+    const struct blob *in, unsigned char *out)
 {
 	int size = (int)in->size - (encrypt ? 0 : AGE_TAG_SIZE), done = 0, rest = 0;
 	unsigned char *tag = encrypt ? out + size : in->at + size;
@@ -102,7 +102,7 @@ static int
 aead_once(int encrypt, const unsigned char *key, const unsigned char *in, size_t size, unsigned char *out)
 {
 	static const unsigned char zero[NONCE_SIZE];
-	const struct bytes lent = { .at = (unsigned char *)(uintptr_t)in, .size = size };
+	const struct blob lent = { .at = (unsigned char *)(uintptr_t)in, .size = size };
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	int result = ctx == NULL ? -1 : aead(ctx, encrypt, key, zero, &lent, out);
 
@@ -189,7 +189,7 @@ age_identity_wipe(struct age_identity *identity)
 
 /* Calls `parse` for each line of a key file; see age_recipients_read(). */
 static int
-keys_read(void *out, size_t element, size_t max, const struct bytes *file, int (*parse)(void *, const char *),
+keys_read(void *out, size_t element, size_t max, const struct blob *file, int (*parse)(void *, const char *),
     unsigned *line)
 {
 	char text[BECH32_TEXT_MAX + 1];
@@ -232,7 +232,7 @@ parse_identity(void *out, const char *text)
 int
 age_recipients_read(struct age_recipient *out, size_t max, const char *text, size_t size, unsigned *line)
 {
-	const struct bytes file = { .at = (unsigned char *)(uintptr_t)text, .size = size };
+	const struct blob file = { .at = (unsigned char *)(uintptr_t)text, .size = size };
 
 	return (keys_read(out, sizeof(*out), max, &file, parse_recipient, line));
 }
@@ -240,7 +240,7 @@ age_recipients_read(struct age_recipient *out, size_t max, const char *text, siz
 int
 age_identities_read(struct age_identity *out, size_t max, const char *text, size_t size, unsigned *line)
 {
-	const struct bytes file = { .at = (unsigned char *)(uintptr_t)text, .size = size };
+	const struct blob file = { .at = (unsigned char *)(uintptr_t)text, .size = size };
 
 	return (keys_read(out, sizeof(*out), max, &file, parse_identity, line));
 }
@@ -287,7 +287,7 @@ header_mac(unsigned char out[MAC_SIZE], const unsigned char *file_key, const uns
 }
 
 static int
-stanza_make(struct bytes *to, const unsigned char *file_key, const struct age_recipient *recipient)
+stanza_make(struct blob *to, const unsigned char *file_key, const struct age_recipient *recipient)
 {
 	struct age_identity ephemeral;
 	unsigned char shared[AGE_KEY_SIZE], key[AGE_KEY_SIZE], body[BODY_SIZE];
@@ -296,9 +296,9 @@ stanza_make(struct bytes *to, const unsigned char *file_key, const struct age_re
 	if (age_identity_make(&ephemeral) == 0 && x25519_shared(shared, ephemeral.scalar, recipient->point) == 0 &&
 	    wrap_key(key, shared, ephemeral.point, recipient->point) == 0 &&
 	    aead_once(1, key, file_key, AGE_FILE_KEY_SIZE, body) == 0 &&
-	    bytes_add_text(to, "-> " STANZA_X25519 " ") == 0 &&
-	    bytes_add_base64_bare(to, ephemeral.point, AGE_KEY_SIZE) == 0 && bytes_add_text(to, "\n") == 0 &&
-	    bytes_add_base64_bare(to, body, BODY_SIZE) == 0 && bytes_add_text(to, "\n") == 0)
+	    blob_add_text(to, "-> " STANZA_X25519 " ") == 0 &&
+	    blob_add_base64_bare(to, ephemeral.point, AGE_KEY_SIZE) == 0 && blob_add_text(to, "\n") == 0 &&
+	    blob_add_base64_bare(to, body, BODY_SIZE) == 0 && blob_add_text(to, "\n") == 0)
 		result = 0;
 	age_identity_wipe(&ephemeral);
 	OPENSSL_cleanse(shared, sizeof(shared));
@@ -307,20 +307,20 @@ stanza_make(struct bytes *to, const unsigned char *file_key, const struct age_re
 }
 
 int
-age_header_make(struct bytes *to, const unsigned char file_key[AGE_FILE_KEY_SIZE],
+age_header_make(struct blob *to, const unsigned char file_key[AGE_FILE_KEY_SIZE],
     const struct age_recipient *recipients, size_t count)
 {
 	unsigned char mac[MAC_SIZE];
 	size_t before = to->size;
 
-	if (count == 0 || count > AGE_RECIPIENTS_MAX || bytes_add_text(to, VERSION_LINE) == -1)
+	if (count == 0 || count > AGE_RECIPIENTS_MAX || blob_add_text(to, VERSION_LINE) == -1)
 		goto failed;
 	for (size_t i = 0; i < count; i++)
 		if (stanza_make(to, file_key, &recipients[i]) == -1)
 			goto failed;
-	if (bytes_add_text(to, "---") == -1 || header_mac(mac, file_key, to->at + before, to->size - before) == -1 ||
-	    bytes_add_text(to, " ") == -1 || bytes_add_base64_bare(to, mac, MAC_SIZE) == -1 ||
-	    bytes_add_text(to, "\n") == -1)
+	if (blob_add_text(to, "---") == -1 || header_mac(mac, file_key, to->at + before, to->size - before) == -1 ||
+	    blob_add_text(to, " ") == -1 || blob_add_base64_bare(to, mac, MAC_SIZE) == -1 ||
+	    blob_add_text(to, "\n") == -1)
 		goto failed;
 	return (0);
 
@@ -340,7 +340,7 @@ struct stanza {
 
 /* One line without its newline; AGE_TRUNCATED when the newline has not come yet. */
 static enum age_error
-line_next(const struct bytes *in, size_t *at, const char **line, size_t *length)
+line_next(const struct blob *in, size_t *at, const char **line, size_t *length)
 {
 	const unsigned char *begin = in->at + *at, *end = *at == in->size ? NULL : memchr(begin, '\n', in->size - *at);
 
@@ -376,7 +376,7 @@ stanza_args(struct stanza *stanza, const char *text, size_t length)
 
 /* A body is lines of exactly 64 columns and one shorter (perhaps empty) last line, canonical base64 throughout. */
 static enum age_error
-stanza_body(struct stanza *stanza, const struct bytes *in, size_t *at)
+stanza_body(struct stanza *stanza, const struct blob *in, size_t *at)
 {
 	unsigned char scratch[STANZA_COLUMNS];
 	const char *line;
@@ -419,7 +419,7 @@ static enum age_error
 header_walk(const unsigned char *from, size_t size, struct header *header, on_stanza visit, void *self)
 {
 	static const size_t version = sizeof(VERSION_LINE) - 1;
-	const struct bytes in = { .at = (unsigned char *)(uintptr_t)from,
+	const struct blob in = { .at = (unsigned char *)(uintptr_t)from,
 		.size = size > AGE_HEADER_MAX ? AGE_HEADER_MAX + 1 : size };
 	struct stanza stanza;
 	enum age_error why;
@@ -530,9 +530,9 @@ age_header_open(const unsigned char *from, size_t size, struct age_keyring ring,
 /* ---- payloads (§Payload: STREAM) ---- */
 
 int
-age_sink_bytes(void *to, const unsigned char *bytes, size_t size)
+age_sink_blob(void *to, const unsigned char *bytes, size_t size)
 {
-	return (bytes_add(to, bytes, size));
+	return (blob_add(to, bytes, size));
 }
 
 /* What writer and reader share: the payload's key, the chunk in the making and its number. */
@@ -568,7 +568,7 @@ stream_key(struct stream *s, const unsigned char *file_key, const unsigned char 
 static int
 stream_chunk(struct stream *s, int encrypt, int last)
 {
-	const struct bytes in = { .at = s->in, .size = s->fill };
+	const struct blob in = { .at = s->in, .size = s->fill };
 	unsigned char nonce[NONCE_SIZE] = { 0 };
 
 	for (unsigned i = 0; i < 8; i++)
@@ -656,7 +656,7 @@ struct age_reader {
 	struct age_keyring	 ring;
 	enum age_error		 why;
 	enum { AT_HEADER, AT_NONCE, AT_CHUNKS, AT_END } at;
-	struct bytes		 header;	/* until it is whole; then it, and what came with it */
+	struct blob		 header;	/* until it is whole; then it, and what came with it */
 	unsigned char		 file_key[AGE_FILE_KEY_SIZE];
 };
 
@@ -732,7 +732,7 @@ reader_header(struct age_reader *r, const unsigned char *from, size_t size)
 	enum age_error why;
 
 	part = part < size ? part : size;
-	if (bytes_add(&r->header, from, part) == -1)
+	if (blob_add(&r->header, from, part) == -1)
 		return (AGE_FAILED);
 	if ((why = age_header_measure(r->header.at, r->header.size, &header_size, NULL)) == AGE_TRUNCATED)
 		return (AGE_OK);
@@ -781,7 +781,7 @@ age_reader_free(struct age_reader *r)
 	if (r == NULL)
 		return;
 	EVP_CIPHER_CTX_free(r->s.cipher);
-	bytes_free(&r->header);
+	blob_free(&r->header);
 	OPENSSL_cleanse(r, sizeof(*r));
 	free(r);
 }

@@ -10,7 +10,7 @@
 #ifndef FORMAT_AGE_H
 #define FORMAT_AGE_H
 
-#include "format/bytes.h"
+#include "format/blob.h"
 
 enum {
 	AGE_FILE_KEY_SIZE	= 16,
@@ -69,7 +69,7 @@ int	age_identities_read(struct age_identity *out, size_t max, const char *text, 
 int	age_file_key_make(unsigned char file_key[AGE_FILE_KEY_SIZE]);
 
 /* Appends a whole header (to the newline behind its MAC) that wraps `file_key` to `count` recipients (1..16). */
-int	age_header_make(struct bytes *to, const unsigned char file_key[AGE_FILE_KEY_SIZE],
+int	age_header_make(struct blob *to, const unsigned char file_key[AGE_FILE_KEY_SIZE],
 	    const struct age_recipient *recipients, size_t count);
 
 /*
@@ -97,8 +97,8 @@ int	age_key_derive(unsigned char out[AGE_KEY_SIZE], const unsigned char file_key
 /* Where finished bytes go; non-zero stops the work. */
 typedef int	(*age_sink)(void *to, const unsigned char *bytes, size_t size);
 
-/* A sink that appends to the struct bytes `to`. */
-int	age_sink_bytes(void *to, const unsigned char *bytes, size_t size);
+/* A sink that appends to the struct blob `to`. */
+int	age_sink_blob(void *to, const unsigned char *bytes, size_t size);
 
 /*
  * Writing a payload.  The header is written first by the caller (age_header_make with the same file key); the

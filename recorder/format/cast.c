@@ -24,14 +24,14 @@ struct direction {
 };
 
 struct cast_writer {
-	struct bytes		*to;
+	struct blob		*to;
 	uint64_t		 last_ms;
 	struct direction	 directions[DIRECTIONS];
-	struct bytes		 scratch;
+	struct blob		 scratch;
 };
 
 struct cast_writer *
-cast_writer_new(struct bytes *to, const struct cast_head *head, uint64_t begin_ms)
+cast_writer_new(struct blob *to, const struct cast_head *head, uint64_t begin_ms)
 {
 	struct cast_writer *w = calloc(1, sizeof(*w));
 	int failed;
@@ -41,15 +41,15 @@ cast_writer_new(struct bytes *to, const struct cast_head *head, uint64_t begin_m
 	w->to = to;
 	w->last_ms = begin_ms;
 	w->directions[INWARD].source.stream = CAST_STREAM_IN;
-	failed = bytes_add_format(to, "{\"version\":3,\"term\":{\"cols\":%u,\"rows\":%u",
+	failed = blob_add_format(to, "{\"version\":3,\"term\":{\"cols\":%u,\"rows\":%u",
 	    head->cols == 0 ? 80 : head->cols, head->rows == 0 ? 24 : head->rows);
 	if (failed == 0 && head->term != NULL)
-		failed = bytes_add_text(to, ",\"type\":") | bytes_add_json(to, head->term, strlen(head->term));
+		failed = blob_add_text(to, ",\"type\":") | blob_add_json(to, head->term, strlen(head->term));
 	if (failed == 0)
-		failed = bytes_add_format(to, "},\"timestamp\":%lld", (long long)head->started);
+		failed = blob_add_format(to, "},\"timestamp\":%lld", (long long)head->started);
 	if (failed == 0 && head->title != NULL)
-		failed = bytes_add_text(to, ",\"title\":") | bytes_add_json(to, head->title, strlen(head->title));
-	if (failed != 0 || bytes_add_text(to, "}\n") == -1) {
+		failed = blob_add_text(to, ",\"title\":") | blob_add_json(to, head->title, strlen(head->title));
+	if (failed != 0 || blob_add_text(to, "}\n") == -1) {
 		free(w);
 		return (NULL);
 	}
@@ -63,23 +63,23 @@ event_begin(struct cast_writer *w, uint64_t at_ms, enum cast_code code)
 	uint64_t interval = at_ms > w->last_ms ? at_ms - w->last_ms : 0;
 
 	w->last_ms += interval;
-	return (bytes_add_format(w->to, "[%llu.%03u,\"%c\",", (unsigned long long)(interval / 1000),
+	return (blob_add_format(w->to, "[%llu.%03u,\"%c\",", (unsigned long long)(interval / 1000),
 	    (unsigned)(interval % 1000), (char)code));
 }
 
 static int
 event_line(struct cast_writer *w, uint64_t at_ms, enum cast_code code, const void *text, size_t size)
 {
-	if (event_begin(w, at_ms, code) == -1 || bytes_add_json(w->to, text, size) == -1)
+	if (event_begin(w, at_ms, code) == -1 || blob_add_json(w->to, text, size) == -1)
 		return (-1);
-	return (bytes_add_text(w->to, "]\n"));
+	return (blob_add_text(w->to, "]\n"));
 }
 
 static int
 event_bytes(struct cast_writer *w, uint64_t at_ms, enum cast_code code, const unsigned char *bytes, size_t size)
 {
-	if (!utf8_is_text(bytes, size) && (bytes_add_text(w->to, "#B {\"b64\":\"") == -1 ||
-	    bytes_add_base64(w->to, bytes, size) == -1 || bytes_add_text(w->to, "\"}\n") == -1))
+	if (!utf8_is_text(bytes, size) && (blob_add_text(w->to, "#B {\"b64\":\"") == -1 ||
+	    blob_add_base64(w->to, bytes, size) == -1 || blob_add_text(w->to, "\"}\n") == -1))
 		return (-1);
 	return (event_line(w, at_ms, code, bytes, size));
 }
@@ -104,7 +104,7 @@ source_set(struct cast_writer *w, unsigned which, uint64_t at_ms, struct cast_so
 	if (tail_flush(w, which, at_ms) == -1)
 		return (-1);
 	d->source = source;
-	return (bytes_add_format(w->to, "#C {\"channel\":%u,\"stream\":\"%s\"}\n", source.channel,
+	return (blob_add_format(w->to, "#C {\"channel\":%u,\"stream\":\"%s\"}\n", source.channel,
 	    stream_names[source.stream]));
 }
 
@@ -115,8 +115,8 @@ frame_write(struct cast_writer *w, unsigned which, uint64_t at_ms, const unsigne
 	struct direction *d = &w->directions[which];
 	size_t keep;
 
-	bytes_clear(&w->scratch);
-	if (bytes_add(&w->scratch, d->tail, d->tail_size) == -1 || bytes_add(&w->scratch, bytes, size) == -1)
+	blob_clear(&w->scratch);
+	if (blob_add(&w->scratch, d->tail, d->tail_size) == -1 || blob_add(&w->scratch, bytes, size) == -1)
 		return (-1);
 	keep = utf8_tail(w->scratch.at, w->scratch.size);
 	memcpy(d->tail, w->scratch.at + w->scratch.size - keep, keep);
@@ -148,7 +148,7 @@ cast_writer_bytes(struct cast_writer *w, uint64_t at_ms, struct cast_source sour
 int
 cast_writer_resize(struct cast_writer *w, uint64_t at_ms, unsigned cols, unsigned rows)
 {
-	return (event_begin(w, at_ms, CAST_RESIZE) | bytes_add_format(w->to, "\"%ux%u\"]\n", cols, rows));
+	return (event_begin(w, at_ms, CAST_RESIZE) | blob_add_format(w->to, "\"%ux%u\"]\n", cols, rows));
 }
 
 int
@@ -160,7 +160,7 @@ cast_writer_marker(struct cast_writer *w, uint64_t at_ms, const char *label)
 int
 cast_writer_exit(struct cast_writer *w, uint64_t at_ms, int status)
 {
-	return (event_begin(w, at_ms, CAST_EXIT) | bytes_add_format(w->to, "\"%d\"]\n", status));
+	return (event_begin(w, at_ms, CAST_EXIT) | blob_add_format(w->to, "\"%d\"]\n", status));
 }
 
 int
@@ -169,7 +169,7 @@ cast_writer_fact(struct cast_writer *w, char letter, const char *json)
 	if (letter < 'A' || letter > 'Z' || json[0] != '{' || strchr(json, '\n') != NULL ||
 	    strlen(json) > CAST_LINE_MAX - 8)
 		return (-1);
-	return (bytes_add_format(w->to, "#%c %s\n", letter, json));
+	return (blob_add_format(w->to, "#%c %s\n", letter, json));
 }
 
 int
@@ -183,7 +183,7 @@ cast_writer_free(struct cast_writer *w)
 {
 	if (w == NULL)
 		return;
-	bytes_free(&w->scratch);
+	blob_free(&w->scratch);
 	explicit_bzero(w, sizeof(*w));
 	free(w);
 }
@@ -196,8 +196,8 @@ struct cast_reader {
 	unsigned		line;		/* lines begun */
 	uint64_t		at_ms;
 	struct cast_source	sources[DIRECTIONS];
-	struct bytes		held;		/* a line not yet whole */
-	struct bytes		exact;		/* of the last #B, for the next event */
+	struct blob		held;		/* a line not yet whole */
+	struct blob		exact;		/* of the last #B, for the next event */
 	int			has_exact, has_head;
 };
 
@@ -300,10 +300,10 @@ fact_exact(struct cast_reader *r, const json_t *fact)
 	const json_t *text = json_object_get(fact, "b64");
 	size_t length = json_string_length(text), size;
 
-	bytes_clear(&r->exact);
+	blob_clear(&r->exact);
 	if (!json_is_string(text) || r->has_exact)
 		return (CAST_MALFORMED);
-	if (bytes_reserve(&r->exact, length + 1) == -1)
+	if (blob_reserve(&r->exact, length + 1) == -1)
 		return (CAST_FAILED);
 	if (base64_decode(json_string_value(text), length, r->exact.at, r->exact.room - 1, &size) == -1)
 		return (CAST_MALFORMED);
@@ -380,13 +380,13 @@ cast_reader_add(struct cast_reader *r, const unsigned char *bytes, size_t size)
 
 		if (part > CAST_LINE_MAX - r->held.size)
 			r->why = CAST_MALFORMED;
-		else if (bytes_add(&r->held, bytes, part) == -1)
+		else if (blob_add(&r->held, bytes, part) == -1)
 			r->why = CAST_FAILED;
 		if (end == NULL || r->why != CAST_OK)
 			break;
 		if ((r->why = line_read(r, (const char *)r->held.at, r->held.size)) == CAST_OK)
 			r->line++;
-		bytes_clear(&r->held);
+		blob_clear(&r->held);
 		bytes += part + 1;
 		size -= part + 1;
 	}
@@ -412,7 +412,7 @@ cast_reader_free(struct cast_reader *r)
 {
 	if (r == NULL)
 		return;
-	bytes_free(&r->held);
-	bytes_free(&r->exact);
+	blob_free(&r->held);
+	blob_free(&r->exact);
 	free(r);
 }

@@ -18,7 +18,7 @@
 #ifndef FORMAT_CAST_H
 #define FORMAT_CAST_H
 
-#include "format/bytes.h"
+#include "format/blob.h"
 
 enum {
 	CAST_LINE_MAX	= 1024 * 1024,	/* longest line that is written or read, its newline included */
@@ -53,7 +53,7 @@ struct cast_source {
  * (no memory): the segment is then not to be trusted and the session ends.
  */
 struct cast_writer;
-struct cast_writer	*cast_writer_new(struct bytes *to, const struct cast_head *head, uint64_t begin_ms);
+struct cast_writer	*cast_writer_new(struct blob *to, const struct cast_head *head, uint64_t begin_ms);
 int	cast_writer_bytes(struct cast_writer *w, uint64_t at_ms, struct cast_source source,
 	    const void *bytes, size_t size);
 int	cast_writer_resize(struct cast_writer *w, uint64_t at_ms, unsigned cols, unsigned rows);

@@ -9,9 +9,9 @@ static const char *const kinds[] = { [LEAF_START] = "session.start", [LEAF_SEGME
 static const char *const tracks[] = { [SEGMENT_OUTPUT] = "output", [SEGMENT_INPUT] = "input" };
 
 static int
-add_digest(struct bytes *to, const char *key, const unsigned char digest[SEGMENT_SHA256])
+add_digest(struct blob *to, const char *key, const unsigned char digest[SEGMENT_SHA256])
 {
-	return (bytes_add_format(to, ",\"%s\":\"", key) | bytes_add_hex(to, digest, SEGMENT_SHA256) | bytes_add_text(to, "\""));
+	return (blob_add_format(to, ",\"%s\":\"", key) | blob_add_hex(to, digest, SEGMENT_SHA256) | blob_add_text(to, "\""));
 }
 
 static int
@@ -26,34 +26,34 @@ word_ok(const char *text, const char *letters, size_t low, size_t high)
 #define CAUSE_LETTERS	"abcdefghijklmnopqrstuvwxyz0123456789-"
 
 int
-leaf_write(struct bytes *to, const struct leaf *leaf)
+leaf_write(struct blob *to, const struct leaf *leaf)
 {
 	size_t before = to->size;
 	int failed;
 
 	if (leaf->kind == LEAF_OTHER || leaf->kind > LEAF_END || !word_ok(leaf->rec, HEX_LETTERS, 32, 32))
 		return (-1);
-	failed = bytes_add_format(to, "{\"leaf\":\"%s\",\"rec\":\"%s\"", kinds[leaf->kind], leaf->rec);
+	failed = blob_add_format(to, "{\"leaf\":\"%s\",\"rec\":\"%s\"", kinds[leaf->kind], leaf->rec);
 	switch (leaf->kind) {
 	case LEAF_START:
-		failed |= bytes_add_format(to, ",\"at\":%lld", (long long)leaf->at_ms) | add_digest(to, "meta", leaf->meta);
+		failed |= blob_add_format(to, ",\"at\":%lld", (long long)leaf->at_ms) | add_digest(to, "meta", leaf->meta);
 		break;
 	case LEAF_SEGMENT:
-		failed |= bytes_add_format(to, ",\"track\":\"%s\",\"n\":%u,\"name\":", tracks[leaf->track], leaf->number) |
-		    bytes_add_json(to, leaf->name, strlen(leaf->name)) | add_digest(to, "sha256", leaf->sealed.sha256) |
-		    bytes_add_format(to, ",\"size\":%llu", (unsigned long long)leaf->sealed.size) |
+		failed |= blob_add_format(to, ",\"track\":\"%s\",\"n\":%u,\"name\":", tracks[leaf->track], leaf->number) |
+		    blob_add_json(to, leaf->name, strlen(leaf->name)) | add_digest(to, "sha256", leaf->sealed.sha256) |
+		    blob_add_format(to, ",\"size\":%llu", (unsigned long long)leaf->sealed.size) |
 		    add_digest(to, "prev", leaf->prev) |
-		    bytes_add_format(to, ",\"recovered\":%s", leaf->made == LEAF_RECOVERED ? "true" : "false");
+		    blob_add_format(to, ",\"recovered\":%s", leaf->made == LEAF_RECOVERED ? "true" : "false");
 		break;
 	default:
 		if (!word_ok(leaf->cause, CAUSE_LETTERS, 1, LEAF_CAUSE_MAX - 1))
 			failed = -1;
-		failed |= bytes_add_format(to, ",\"at\":%lld,\"segments\":%u,\"inputs\":%u", (long long)leaf->at_ms,
+		failed |= blob_add_format(to, ",\"at\":%lld,\"segments\":%u,\"inputs\":%u", (long long)leaf->at_ms,
 		    leaf->segments, leaf->inputs) | add_digest(to, "sums", leaf->sums) |
-		    bytes_add_format(to, ",\"cause\":\"%s\"", leaf->cause);
+		    blob_add_format(to, ",\"cause\":\"%s\"", leaf->cause);
 		break;
 	}
-	if (failed != 0 || bytes_add_text(to, "}") == -1) {
+	if (failed != 0 || blob_add_text(to, "}") == -1) {
 		to->size = before;
 		return (-1);
 	}
@@ -114,7 +114,7 @@ leaf_parse(struct leaf *leaf, const void *entry, size_t size)
 {
 	json_t *object = json_loadb(entry, size, JSON_REJECT_DUPLICATES, NULL);
 	const char *kind = json_string_value(json_object_get(object, "leaf"));
-	struct bytes again = { .at = NULL };
+	struct blob again = { .at = NULL };
 	int result = -1;
 
 	memset(leaf, 0, sizeof(*leaf));
@@ -130,7 +130,7 @@ leaf_parse(struct leaf *leaf, const void *entry, size_t size)
 	if (leaf_write(&again, leaf) == -1 || again.size != size || memcmp(again.at, entry, size) != 0)
 		result = -1;
 out:
-	bytes_free(&again);
+	blob_free(&again);
 	json_decref(object);
 	return (result);
 }

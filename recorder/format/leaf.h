@@ -6,6 +6,7 @@
  *       meta: SHA-256 of the plain meta.json, whose random "salt" keeps it from being guessed
  *   {"leaf":"segment","rec":"...","track":"output"|"input","n":0,"name":"000000.cast.zst.age","sha256":"...",
  *    "size":1234,"prev":"<64 hex, of the track's segment before; 64 zeros for the first>","recovered":true|false}
+ *       recovered: name is "000000.wal", what a killed recorder had in its log (format/journal.h)
  *   {"leaf":"session.end","rec":"...","at":...,"segments":3,"inputs":1,"sums":"<64 hex>","cause":"closed"}
  *       sums: SHA-256 of the file SHA256SUMS
  *   {"leaf":"<any other>", ...}            events, readings, exports: the book's own
@@ -13,7 +14,7 @@
 #ifndef FORMAT_LEAF_H
 #define FORMAT_LEAF_H
 
-#include "format/bytes.h"
+#include "format/blob.h"
 #include "format/segment.h"
 
 enum { LEAF_REC_TEXT = 33, LEAF_CAUSE_MAX = 64 };
@@ -38,7 +39,7 @@ struct leaf {
 	char		cause[LEAF_CAUSE_MAX];		/* a reason from reasons.def: [a-z0-9-] */
 };
 
-int	leaf_write(struct bytes *to, const struct leaf *leaf);		/* not LEAF_OTHER; 0 or -1 */
+int	leaf_write(struct blob *to, const struct leaf *leaf);		/* not LEAF_OTHER; 0 or -1 */
 
 /* 0; -1 when it is no JSON object with "leaf", or calls itself one of ours and is not spelt as leaf_write() would. */
 int	leaf_parse(struct leaf *leaf, const void *entry, size_t size);

@@ -1,11 +1,11 @@
 /* Signed notes and checkpoints: see note.h. */
-#include <stdlib.h>
 #include <string.h>
 
+#include <openssl/bio.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/rand.h>
-#include <stdio.h>
 
 #include "format/note.h"
 #include "format/utf8.h"
@@ -79,17 +79,17 @@ static int
 fields_text(const char *mark, const struct note_key *key, const unsigned char *material, char out[NOTE_KEY_TEXT])
 {
 	unsigned char packed[1 + NOTE_KEY_SIZE] = { ALGORITHM_ED25519 };
-	struct bytes text = { .at = NULL };
+	struct blob text = { .at = NULL };
 	int result = -1;
 
 	memcpy(packed + 1, material, NOTE_KEY_SIZE);
-	if (bytes_add_format(&text, "%s%s+%08x+", mark, key->name, key->id) == 0 &&
-	    bytes_add_base64(&text, packed, sizeof(packed)) == 0 && text.size < NOTE_KEY_TEXT) {
+	if (blob_add_format(&text, "%s%s+%08x+", mark, key->name, key->id) == 0 &&
+	    blob_add_base64(&text, packed, sizeof(packed)) == 0 && text.size < NOTE_KEY_TEXT) {
 		memcpy(out, text.at, text.size);
 		out[text.size] = '\0';
 		result = 0;
 	}
-	bytes_free(&text);
+	blob_free(&text);
 	OPENSSL_cleanse(packed, sizeof(packed));
 	return (result);
 }
@@ -143,6 +143,17 @@ note_signer_text(const struct note_signer *signer, char out[NOTE_KEY_TEXT])
 	return (fields_text(SIGNER_MARK, &signer->key, signer->seed, out));
 }
 
+/* A key that wants a passphrase is refused: nobody is there to be asked. */
+static int
+no_passphrase(char *out, int size, int writing, void *ctx)
+{
+	(void)out;
+	(void)size;
+	(void)writing;
+	(void)ctx;
+	return (-1);
+}
+
 int
 note_signer_make(struct note_signer *signer, const char *name)
 {
@@ -155,6 +166,27 @@ note_signer_make(struct note_signer *signer, const char *name)
 	return (signer_complete(signer));
 }
 
+int
+note_signer_pem(struct note_signer *signer, const char *name, const char *pem, size_t size)
+{
+	BIO *in = size > INT32_MAX ? NULL : BIO_new_mem_buf(pem, (int)size);
+	EVP_PKEY *key = in == NULL ? NULL : PEM_read_bio_PrivateKey(in, NULL, no_passphrase, NULL);
+	size_t length = strlen(name), seed = NOTE_KEY_SIZE;
+	int result = -1;
+
+	memset(signer, 0, sizeof(*signer));
+	if (key != NULL && EVP_PKEY_id(key) == EVP_PKEY_ED25519 && name_ok(name, length) &&
+	    EVP_PKEY_get_raw_private_key(key, signer->seed, &seed) == 1 && seed == NOTE_KEY_SIZE) {
+		memcpy(signer->key.name, name, length);
+		result = signer_complete(signer);
+	}
+	if (result == -1)
+		note_signer_wipe(signer);
+	EVP_PKEY_free(key);
+	BIO_free(in);
+	return (result);
+}
+
 void
 note_signer_wipe(struct note_signer *signer)
 {
@@ -162,14 +194,14 @@ note_signer_wipe(struct note_signer *signer)
 }
 
 int
-note_key_pem(const struct note_key *key, struct bytes *to)
+note_key_pem(const struct note_key *key, struct blob *to)
 {
 	/* RFC 8410 §4: SEQUENCE { SEQUENCE { OID 1.3.101.112 }, BIT STRING } before the 32 bytes. */
 	unsigned char spki[12 + NOTE_KEY_SIZE] = { 0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00 };
 
 	memcpy(spki + 12, key->point, NOTE_KEY_SIZE);
-	return (bytes_add_text(to, "-----BEGIN PUBLIC KEY-----\n") | bytes_add_base64(to, spki, sizeof(spki)) |
-	    bytes_add_text(to, "\n-----END PUBLIC KEY-----\n"));
+	return (blob_add_text(to, "-----BEGIN PUBLIC KEY-----\n") | blob_add_base64(to, spki, sizeof(spki)) |
+	    blob_add_text(to, "\n-----END PUBLIC KEY-----\n"));
 }
 
 /* ---- notes ---- */
@@ -202,7 +234,7 @@ ed25519_verify(const struct note_key *public, const void *text, size_t size, con
 }
 
 int
-note_sign(struct bytes *note, const struct note_signer *signer)
+note_sign(struct blob *note, const struct note_signer *signer)
 {
 	unsigned char packed[ID_SIZE + SIGNATURE_SIZE];
 	size_t before = note->size;
@@ -212,8 +244,8 @@ note_sign(struct bytes *note, const struct note_signer *signer)
 		return (-1);
 	for (unsigned i = 0; i < ID_SIZE; i++)
 		packed[i] = (unsigned char)(signer->key.id >> 8 * (3 - i));
-	if (bytes_add_format(note, "\n" SIGNATURE_MARK "%s ", signer->key.name) == 0 &&
-	    bytes_add_base64(note, packed, sizeof(packed)) == 0 && bytes_add_text(note, "\n") == 0)
+	if (blob_add_format(note, "\n" SIGNATURE_MARK "%s ", signer->key.name) == 0 &&
+	    blob_add_base64(note, packed, sizeof(packed)) == 0 && blob_add_text(note, "\n") == 0)
 		return (0);
 	note->size = before;
 	return (-1);
@@ -306,10 +338,10 @@ note_verify(const void *note, size_t size, const struct note_key *key, size_t *t
 /* ---- checkpoints ---- */
 
 int
-checkpoint_write(struct bytes *to, const struct checkpoint *checkpoint)
+checkpoint_write(struct blob *to, const struct checkpoint *checkpoint)
 {
-	return (bytes_add_format(to, "%s\n%llu\n", checkpoint->origin, (unsigned long long)checkpoint->size) |
-	    bytes_add_base64(to, checkpoint->root.h, MERKLE_SIZE) | bytes_add_text(to, "\n"));
+	return (blob_add_format(to, "%s\n%llu\n", checkpoint->origin, (unsigned long long)checkpoint->size) |
+	    blob_add_base64(to, checkpoint->root.h, MERKLE_SIZE) | blob_add_text(to, "\n"));
 }
 
 /* A decimal number in its one spelling. */
@@ -352,7 +384,7 @@ checkpoint_parse(struct checkpoint *checkpoint, const void *text, size_t size)
 }
 
 int
-checkpoint_open(struct checkpoint *checkpoint, const struct bytes *note, const struct note_key *key, const char **why)
+checkpoint_open(struct checkpoint *checkpoint, const struct blob *note, const struct note_key *key, const char **why)
 {
 	size_t text;
 

@@ -6,7 +6,7 @@
 #ifndef FORMAT_NOTE_H
 #define FORMAT_NOTE_H
 
-#include "format/bytes.h"
+#include "format/blob.h"
 #include "format/merkle.h"
 
 enum {
@@ -34,13 +34,14 @@ int	note_key_text(const struct note_key *key, char out[NOTE_KEY_TEXT]);
 int	note_signer_parse(struct note_signer *signer, const char *text);
 int	note_signer_text(const struct note_signer *signer, char out[NOTE_KEY_TEXT]);
 int	note_signer_make(struct note_signer *signer, const char *name);
+int	note_signer_pem(struct note_signer *signer, const char *name, const char *pem, size_t size);	/* PKCS#8, ed25519 */
 void	note_signer_wipe(struct note_signer *signer);
 
 /* The public key as PEM (SubjectPublicKeyInfo), for openssl. */
-int	note_key_pem(const struct note_key *key, struct bytes *to);
+int	note_key_pem(const struct note_key *key, struct blob *to);
 
 /* Signs: `note` is text ending in a newline; the empty line (once) and one signature line are appended. 0 or -1. */
-int	note_sign(struct bytes *note, const struct note_signer *signer);
+int	note_sign(struct blob *note, const struct note_signer *signer);
 
 /* 0 when `note` carries a good signature by `key`; *text_size is the signed text's length.  -1 otherwise. */
 int	note_verify(const void *note, size_t size, const struct note_key *key, size_t *text_size);
@@ -55,10 +56,10 @@ struct checkpoint {
 };
 
 /* Appends a checkpoint's text (unsigned), and reads one strictly; extension lines are allowed and ignored. */
-int	checkpoint_write(struct bytes *to, const struct checkpoint *checkpoint);
+int	checkpoint_write(struct blob *to, const struct checkpoint *checkpoint);
 int	checkpoint_parse(struct checkpoint *checkpoint, const void *text, size_t size);
 
 /* note_verify and checkpoint_parse in one: 0, or -1 and *why set to a line for people (static). */
-int	checkpoint_open(struct checkpoint *checkpoint, const struct bytes *note, const struct note_key *key, const char **why);
+int	checkpoint_open(struct checkpoint *checkpoint, const struct blob *note, const struct note_key *key, const char **why);
 
 #endif

@@ -49,16 +49,16 @@ is_invisible(uint32_t point)
 }
 
 static int
-draw_end(struct safetext *s, struct bytes *out)
+draw_end(struct safetext *s, struct blob *out)
 {
 	s->column = 0;
 	s->pending_cr = 0;
-	return (bytes_add_text(out, s->ends == SAFETEXT_CRLF ? "\r\n" : "\n"));
+	return (blob_add_text(out, s->ends == SAFETEXT_CRLF ? "\r\n" : "\n"));
 }
 
 /* A CR alone behind text begins a new line here: overwriting would hide what was there. */
 static int
-draw_pending(struct safetext *s, struct bytes *out)
+draw_pending(struct safetext *s, struct blob *out)
 {
 	int ends = s->pending_cr && s->column > 0;
 
@@ -67,17 +67,17 @@ draw_pending(struct safetext *s, struct bytes *out)
 }
 
 static int
-draw_text(struct safetext *s, const void *text, size_t size, unsigned columns, struct bytes *out)
+draw_text(struct safetext *s, const void *text, size_t size, unsigned columns, struct blob *out)
 {
 	if (draw_pending(s, out) == -1)
 		return (-1);
 	s->column += columns;
-	return (bytes_add(out, text, size));
+	return (blob_add(out, text, size));
 }
 
 /* What a control character does outside of sequences. */
 static int
-draw_control(struct safetext *s, uint32_t point, struct bytes *out)
+draw_control(struct safetext *s, uint32_t point, struct blob *out)
 {
 	const char caret[2] = { '^', (char)(point ^ 0x40) };
 	unsigned spaces = 8 - s->column % 8;
@@ -158,7 +158,7 @@ sequence_step(struct safetext *s, uint32_t point)
 }
 
 static int
-draw_point(struct safetext *s, uint32_t point, const unsigned char *text, size_t size, struct bytes *out)
+draw_point(struct safetext *s, uint32_t point, const unsigned char *text, size_t size, struct blob *out)
 {
 	if (s->state != PLAIN && sequence_step(s, point))
 		return (0);
@@ -179,7 +179,7 @@ draw_point(struct safetext *s, uint32_t point, const unsigned char *text, size_t
 
 /* A byte that is no UTF-8: inside a sequence it is swallowed (a raw C1 byte may end one), outside shown as U+FFFD. */
 static int
-draw_bad(struct safetext *s, unsigned char byte, struct bytes *out)
+draw_bad(struct safetext *s, unsigned char byte, struct blob *out)
 {
 	if (s->state != PLAIN && sequence_step(s, byte))
 		return (0);
@@ -187,7 +187,7 @@ draw_bad(struct safetext *s, unsigned char byte, struct bytes *out)
 }
 
 int
-safetext_draw(struct safetext *s, const void *bytes, size_t size, struct bytes *out)
+safetext_draw(struct safetext *s, const void *bytes, size_t size, struct blob *out)
 {
 	const unsigned char *from = bytes;
 	size_t at = 0;
@@ -230,7 +230,7 @@ safetext_draw(struct safetext *s, const void *bytes, size_t size, struct bytes *
 }
 
 int
-safetext_end(struct safetext *s, struct bytes *out)
+safetext_end(struct safetext *s, struct blob *out)
 {
 	enum safetext_ends ends = s->ends;
 	int failed = s->tail_size > 0 ? draw_text(s, UTF8_REPLACEMENT, 3, 1, out) : 0;
@@ -242,7 +242,7 @@ safetext_end(struct safetext *s, struct bytes *out)
 }
 
 int
-safetext_line(const void *text, size_t size, struct bytes *out)
+safetext_line(const void *text, size_t size, struct blob *out)
 {
 	const unsigned char *from = text;
 	size_t at = 0;
@@ -254,7 +254,7 @@ safetext_line(const void *text, size_t size, struct bytes *out)
 
 		if (length <= 0)
 			length = 1;
-		if ((shown ? bytes_add(out, from + at, (size_t)length) : bytes_add_text(out, UTF8_REPLACEMENT)) == -1)
+		if ((shown ? blob_add(out, from + at, (size_t)length) : blob_add_text(out, UTF8_REPLACEMENT)) == -1)
 			return (-1);
 		at += (size_t)length;
 	}

@@ -8,7 +8,7 @@
 #ifndef FORMAT_SAFETEXT_H
 #define FORMAT_SAFETEXT_H
 
-#include "format/bytes.h"
+#include "format/blob.h"
 
 enum safetext_ends { SAFETEXT_LF, SAFETEXT_CRLF };
 
@@ -23,12 +23,12 @@ struct safetext {
 };
 
 /* Appends what may be drawn of `bytes`; state lasts across calls.  0, or -1 (no memory). */
-int	safetext_draw(struct safetext *s, const void *bytes, size_t size, struct bytes *out);
+int	safetext_draw(struct safetext *s, const void *bytes, size_t size, struct blob *out);
 
 /* Ends a stream: an unfinished character shows as U+FFFD, an unfinished line is ended. */
-int	safetext_end(struct safetext *s, struct bytes *out);
+int	safetext_end(struct safetext *s, struct blob *out);
 
 /* One field for a message: everything that would end or move a line shows as U+FFFD too.  Appends. */
-int	safetext_line(const void *text, size_t size, struct bytes *out);
+int	safetext_line(const void *text, size_t size, struct blob *out);
 
 #endif

@@ -14,7 +14,6 @@
 #include "format/segment.h"
 #include "format/sums.h"
 
-#define SUFFIX		".cast.zst.age"
 #define INPUT_PREFIX	"input."
 
 enum {
@@ -22,39 +21,55 @@ enum {
 	WINDOW_LOG_MAX	= 23		/* a reader's memory for one frame: 8 MiB */
 };
 
-int
-segment_name(char out[SEGMENT_NAME_MAX], enum segment_track track, uint32_t number)
+static const char *const suffixes[] = { [SEGMENT_FORM_SEALED] = ".cast.zst.age", [SEGMENT_FORM_RECOVERED] = ".wal" };
+
+static int
+name_make(char out[SEGMENT_NAME_MAX], enum segment_track track, uint32_t number, enum segment_form form)
 {
 	if (number > SEGMENT_NUMBER_MAX)
 		return (-1);
-	(void)snprintf(out, SEGMENT_NAME_MAX, "%s%06u" SUFFIX, track == SEGMENT_INPUT ? INPUT_PREFIX : "", number);
+	(void)snprintf(out, SEGMENT_NAME_MAX, "%s%06u%s", track == SEGMENT_INPUT ? INPUT_PREFIX : "", number, suffixes[form]);
 	return (0);
 }
 
 int
-segment_name_parse(const char *name, enum segment_track *track, uint32_t *number)
+segment_name(char out[SEGMENT_NAME_MAX], enum segment_track track, uint32_t number)
 {
-	size_t prefix = sizeof(INPUT_PREFIX) - 1;
+	return (name_make(out, track, number, SEGMENT_FORM_SEALED));
+}
+
+int
+segment_recovered_name(char out[SEGMENT_NAME_MAX], enum segment_track track, uint32_t number)
+{
+	return (name_make(out, track, number, SEGMENT_FORM_RECOVERED));
+}
+
+int
+segment_name_parse(const char *name, enum segment_track *track, uint32_t *number, enum segment_form *form)
+{
+	size_t prefix = sizeof(INPUT_PREFIX) - 1, length = strlen(name), suffix = strlen(suffixes[SEGMENT_FORM_RECOVERED]);
 	char again[SEGMENT_NAME_MAX];
 
 	*track = strncmp(name, INPUT_PREFIX, prefix) == 0 ? SEGMENT_INPUT : SEGMENT_OUTPUT;
+	*form = length > suffix && strcmp(name + length - suffix, suffixes[SEGMENT_FORM_RECOVERED]) == 0 ?
+	    SEGMENT_FORM_RECOVERED : SEGMENT_FORM_SEALED;
 	*number = 0;
 	for (const char *c = *track == SEGMENT_INPUT ? name + prefix : name; *c >= '0' && *c <= '9'; c++)
 		if ((*number = *number * 10 + (uint32_t)(*c - '0')) > SEGMENT_NUMBER_MAX)
 			return (-1);
-	return (segment_name(again, *track, *number) == 0 && strcmp(again, name) == 0 ? 0 : -1);
+	return (name_make(again, *track, *number, *form) == 0 && strcmp(again, name) == 0 ? 0 : -1);
 }
 
 /* ---- sealing ---- */
 
 static int
-compress(const struct bytes *plain, struct bytes *to)
+compress(const struct blob *plain, struct blob *to)
 {
 	ZSTD_CCtx *ctx = ZSTD_createCCtx();
 	size_t bound = ZSTD_compressBound(plain->size), size;
 	int result = -1;
 
-	if (ctx == NULL || bytes_reserve(to, bound) == -1)
+	if (ctx == NULL || blob_reserve(to, bound) == -1)
 		goto out;
 	(void)ZSTD_CCtx_setParameter(ctx, ZSTD_c_compressionLevel, ZSTD_LEVEL);
 	(void)ZSTD_CCtx_setParameter(ctx, ZSTD_c_checksumFlag, 1);
@@ -69,7 +84,7 @@ out:
 }
 
 static int
-encrypt(const struct segment_seal *seal, const struct bytes *packed, struct bytes *to)
+encrypt(const struct segment_seal *seal, const struct blob *packed, struct blob *to)
 {
 	unsigned char file_key[AGE_FILE_KEY_SIZE];
 	struct age_writer *w = NULL;
@@ -79,10 +94,10 @@ encrypt(const struct segment_seal *seal, const struct bytes *packed, struct byte
 		memcpy(file_key, seal->file_key, sizeof(file_key));
 	else if (seal->header != NULL || age_file_key_make(file_key) == -1)
 		return (-1);
-	if ((seal->header != NULL ? bytes_add(to, seal->header->at, seal->header->size) :
+	if ((seal->header != NULL ? blob_add(to, seal->header->at, seal->header->size) :
 	    age_header_make(to, file_key, seal->recipients, seal->count)) == -1)
 		goto out;
-	if ((w = age_writer_new(file_key, age_sink_bytes, to)) != NULL &&
+	if ((w = age_writer_new(file_key, age_sink_blob, to)) != NULL &&
 	    age_writer_add(w, packed->at, packed->size) == AGE_OK && age_writer_end(w) == AGE_OK)
 		result = 0;
 out:
@@ -92,9 +107,9 @@ out:
 }
 
 int
-segment_seal_bytes(const struct segment_seal *seal, struct bytes *to, struct segment_sealed *out)
+segment_seal_blob(const struct segment_seal *seal, struct blob *to, struct segment_sealed *out)
 {
-	struct bytes packed = { .at = NULL };
+	struct blob packed = { .at = NULL };
 	size_t before = to->size;
 	int result = -1;
 
@@ -106,7 +121,7 @@ segment_seal_bytes(const struct segment_seal *seal, struct bytes *to, struct seg
 		to->size = before;
 		errno = ENOMEM;
 	}
-	bytes_free(&packed);
+	blob_free(&packed);
 	return (result);
 }
 
@@ -128,7 +143,7 @@ write_all(int fd, const unsigned char *from, size_t size)
 
 /* Writes and syncs a new file under a temporary name. */
 static int
-put_tmp(int dir, const char *tmp, const struct bytes *content)
+put_tmp(int dir, const char *tmp, const struct blob *content)
 {
 	int fd = openat(dir, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640), failed;
 
@@ -146,7 +161,7 @@ put_tmp(int dir, const char *tmp, const struct bytes *content)
 }
 
 int
-segment_put(int dir, const char *name, const struct bytes *content, struct segment_sealed *out)
+segment_put(int dir, const char *name, const struct blob *content, struct segment_sealed *out)
 {
 	char tmp[SUMS_NAME_MAX + 8];
 	struct stat st;
@@ -180,12 +195,12 @@ segment_put(int dir, const char *name, const struct bytes *content, struct segme
 int
 segment_seal(const struct segment_seal *seal, struct segment_sealed *out)
 {
-	struct bytes content = { .at = NULL };
-	int result = segment_seal_bytes(seal, &content, out);
+	struct blob content = { .at = NULL };
+	int result = segment_seal_blob(seal, &content, out);
 
 	if (result == 0)
 		result = segment_put(seal->dir, seal->name, &content, out);
-	bytes_free(&content);
+	blob_free(&content);
 	return (result);
 }
 
@@ -328,22 +343,22 @@ segment_reader_free(struct segment_reader *r)
 }
 
 enum segment_fault
-segment_open(int dir, const char *name, struct age_keyring ring, struct bytes *plain, struct segment_report *report)
+segment_open(int dir, const char *name, struct age_keyring ring, struct blob *plain, struct segment_report *report)
 {
-	struct segment_reader *r = segment_reader_new(ring, age_sink_bytes, plain);
-	struct bytes sealed = { .at = NULL };
+	struct segment_reader *r = segment_reader_new(ring, age_sink_blob, plain);
+	struct blob sealed = { .at = NULL };
 
 	*report = (struct segment_report){ .fault = SEGMENT_FAILED };
 	if (r == NULL)
 		return (report->fault);
-	if (bytes_read_at(&sealed, dir, name, SEGMENT_SEALED_MAX) == -1)
+	if (blob_read_at(&sealed, dir, name, SEGMENT_SEALED_MAX) == -1)
 		report->fault = errno == EFBIG ? SEGMENT_TOO_LONG : SEGMENT_FILE;
 	else {
 		if (segment_reader_add(r, sealed.at, sealed.size) == SEGMENT_OK)
 			(void)segment_reader_end(r);
 		*report = segment_reader_report(r);
 	}
-	bytes_free(&sealed);
+	blob_free(&sealed);
 	segment_reader_free(r);
 	return (report->fault);
 }

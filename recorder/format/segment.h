@@ -21,16 +21,21 @@ enum segment_track { SEGMENT_OUTPUT, SEGMENT_INPUT };
 /* "000012.cast.zst.age", "input.000012.cast.zst.age". 0, or -1 past SEGMENT_NUMBER_MAX. */
 int	segment_name(char out[SEGMENT_NAME_MAX], enum segment_track track, uint32_t number);
 
-/* The reverse, strictly: 0, or -1 when `name` is not exactly what segment_name() makes. */
-int	segment_name_parse(const char *name, enum segment_track *track, uint32_t *number);
+/* What a recorder that was killed had in its log of that segment (format/journal.h): "000012.wal", "input.000012.wal". */
+int	segment_recovered_name(char out[SEGMENT_NAME_MAX], enum segment_track track, uint32_t number);
+
+enum segment_form { SEGMENT_FORM_SEALED, SEGMENT_FORM_RECOVERED };
+
+/* The reverse, strictly: 0, or -1 when `name` is not exactly what one of the two above makes. */
+int	segment_name_parse(const char *name, enum segment_track *track, uint32_t *number, enum segment_form *form);
 
 /* Recipients and the file key that wraps to them. */
 struct segment_seal {
 	int				 dir;		/* lent: the session's directory */
 	const char			*name;		/* file to make; EEXIST if it is there */
-	const struct bytes		*plain;		/* lent */
+	const struct blob		*plain;		/* lent */
 	const unsigned char		*file_key;	/* lent, AGE_FILE_KEY_SIZE; NULL: a fresh one */
-	const struct bytes		*header;	/* lent: an age header over file_key; NULL: made here */
+	const struct blob		*header;	/* lent: an age header over file_key; NULL: made here */
 	const struct age_recipient	*recipients;	/* lent; used when header is NULL */
 	size_t				 count;
 };
@@ -45,10 +50,10 @@ struct segment_sealed {
 int	segment_seal(const struct segment_seal *seal, struct segment_sealed *out);
 
 /* The same bytes, appended to `to` instead of a file. */
-int	segment_seal_bytes(const struct segment_seal *seal, struct bytes *to, struct segment_sealed *out);
+int	segment_seal_blob(const struct segment_seal *seal, struct blob *to, struct segment_sealed *out);
 
 /* Puts `content` into dir/name the same careful way, as it is.  0; or -1 and errno. */
-int	segment_put(int dir, const char *name, const struct bytes *content, struct segment_sealed *out);
+int	segment_put(int dir, const char *name, const struct blob *content, struct segment_sealed *out);
 
 /* Where a reading failed. */
 enum segment_fault {
@@ -78,7 +83,7 @@ struct segment_report	 segment_reader_report(const struct segment_reader *r);
 void			 segment_reader_free(struct segment_reader *r);
 
 /* Opens a whole file into `plain` (appended). */
-enum segment_fault	 segment_open(int dir, const char *name, struct age_keyring ring, struct bytes *plain,
+enum segment_fault	 segment_open(int dir, const char *name, struct age_keyring ring, struct blob *plain,
 			    struct segment_report *report);
 
 #endif

@@ -25,30 +25,30 @@ sessionindex_add(struct sessionindex *index, const struct sessionindex_segment *
 }
 
 static int
-segment_write(const struct sessionindex_segment *s, struct bytes *to)
+segment_write(const struct sessionindex_segment *s, struct blob *to)
 {
 	char name[SEGMENT_NAME_MAX];
 
-	if (segment_name(name, s->track, s->number) == -1)
+	if ((s->made == SESSIONINDEX_RECOVERED ? segment_recovered_name : segment_name)(name, s->track, s->number) == -1)
 		return (-1);
-	return (bytes_add_format(to, "{\"name\":\"%s\",\"sha256\":\"", name) |
-	    bytes_add_hex(to, s->sealed.sha256, SEGMENT_SHA256) |
-	    bytes_add_format(to, "\",\"size\":%llu,\"begin_ms\":%llu,\"end_ms\":%llu,\"events\":%u,\"cols\":%u,\"rows\":%u,"
+	return (blob_add_format(to, "{\"name\":\"%s\",\"sha256\":\"", name) |
+	    blob_add_hex(to, s->sealed.sha256, SEGMENT_SHA256) |
+	    blob_add_format(to, "\",\"size\":%llu,\"begin_ms\":%llu,\"end_ms\":%llu,\"events\":%u,\"cols\":%u,\"rows\":%u,"
 	    "\"keyframe\":%s,\"recovered\":%s}", (unsigned long long)s->sealed.size, (unsigned long long)s->begin_ms,
 	    (unsigned long long)s->end_ms, s->events, s->cols, s->rows,
 	    s->keyframe == SESSIONINDEX_KEYFRAME ? "true" : "false", s->made == SESSIONINDEX_RECOVERED ? "true" : "false"));
 }
 
 int
-sessionindex_write(const struct sessionindex *index, struct bytes *to)
+sessionindex_write(const struct sessionindex *index, struct blob *to)
 {
-	int failed = bytes_add_format(to, "{\"version\":1,\"rec\":\"%s\",\"started_ms\":%lld,\"ended_ms\":%lld,\"cause\":",
+	int failed = blob_add_format(to, "{\"version\":1,\"rec\":\"%s\",\"started_ms\":%lld,\"ended_ms\":%lld,\"cause\":",
 	    index->rec, (long long)index->started_ms, (long long)index->ended_ms) |
-	    bytes_add_json(to, index->cause, strlen(index->cause)) | bytes_add_text(to, ",\"segments\":[");
+	    blob_add_json(to, index->cause, strlen(index->cause)) | blob_add_text(to, ",\"segments\":[");
 
 	for (size_t i = 0; i < index->count; i++)
-		failed |= bytes_add_text(to, i == 0 ? "\n" : ",\n") | segment_write(&index->segments[i], to);
-	return (failed | bytes_add_text(to, "\n]}\n"));
+		failed |= blob_add_text(to, i == 0 ? "\n" : ",\n") | segment_write(&index->segments[i], to);
+	return (failed | blob_add_text(to, "\n]}\n"));
 }
 
 /* Members, leniently; sessionindex_parse() compares with the one spelling afterwards. */
@@ -65,9 +65,10 @@ segment_fill(struct sessionindex_segment *s, const json_t *object)
 {
 	const char *name = json_string_value(json_object_get(object, "name"));
 	const json_t *sha256 = json_object_get(object, "sha256");
+	enum segment_form form;
 
 	*s = (struct sessionindex_segment){ .number = 0 };
-	if (name == NULL || segment_name_parse(name, &s->track, &s->number) == -1 || !json_is_string(sha256) ||
+	if (name == NULL || segment_name_parse(name, &s->track, &s->number, &form) == -1 || !json_is_string(sha256) ||
 	    hex_decode(json_string_value(sha256), json_string_length(sha256), s->sealed.sha256, SEGMENT_SHA256) == -1)
 		return (-1);
 	s->sealed.size = get_u64(object, "size");
@@ -106,7 +107,7 @@ int
 sessionindex_parse(struct sessionindex *index, const void *text, size_t size)
 {
 	json_t *object = size > SESSIONINDEX_MAX ? NULL : json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
-	struct bytes again = { .at = NULL };
+	struct blob again = { .at = NULL };
 	int result = -1;
 
 	*index = (struct sessionindex){ .count = 0 };
@@ -115,7 +116,7 @@ sessionindex_parse(struct sessionindex *index, const void *text, size_t size)
 		result = 0;
 	else
 		sessionindex_free(index);
-	bytes_free(&again);
+	blob_free(&again);
 	json_decref(object);
 	return (result);
 }

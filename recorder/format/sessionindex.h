@@ -5,7 +5,7 @@
 #ifndef FORMAT_SESSIONINDEX_H
 #define FORMAT_SESSIONINDEX_H
 
-#include "format/bytes.h"
+#include "format/blob.h"
 #include "format/leaf.h"
 #include "format/segment.h"
 
@@ -21,7 +21,7 @@ struct sessionindex_segment {
 	uint32_t		events;
 	unsigned		cols, rows;
 	enum { SESSIONINDEX_NO_KEYFRAME, SESSIONINDEX_KEYFRAME } keyframe;
-	enum { SESSIONINDEX_SEALED, SESSIONINDEX_RECOVERED } made;
+	enum { SESSIONINDEX_SEALED, SESSIONINDEX_RECOVERED } made;	/* recovered: the file is NNNNNN.wal */
 };
 
 /* Zero is a valid empty value; sessionindex_free() afterwards. */
@@ -35,7 +35,7 @@ struct sessionindex {
 };
 
 int	sessionindex_add(struct sessionindex *index, const struct sessionindex_segment *segment);	/* 0/-1 */
-int	sessionindex_write(const struct sessionindex *index, struct bytes *to);				/* 0/-1 */
+int	sessionindex_write(const struct sessionindex *index, struct blob *to);				/* 0/-1 */
 int	sessionindex_parse(struct sessionindex *index, const void *text, size_t size);			/* 0/-1, strict */
 void	sessionindex_free(struct sessionindex *index);
 

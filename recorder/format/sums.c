@@ -89,11 +89,11 @@ sums_add(struct sums *sums, const char *name, const unsigned char sha256[SUMS_SH
 }
 
 int
-sums_write(const struct sums *sums, struct bytes *to)
+sums_write(const struct sums *sums, struct blob *to)
 {
 	for (size_t i = 0; i < sums->count; i++)
-		if (bytes_add_hex(to, sums->lines[i].sha256, SUMS_SHA256) == -1 ||
-		    bytes_add_format(to, "  %s\n", sums->lines[i].name) == -1)
+		if (blob_add_hex(to, sums->lines[i].sha256, SUMS_SHA256) == -1 ||
+		    blob_add_format(to, "  %s\n", sums->lines[i].name) == -1)
 			return (-1);
 	return (0);
 }

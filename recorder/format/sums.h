@@ -6,7 +6,7 @@
 #ifndef FORMAT_SUMS_H
 #define FORMAT_SUMS_H
 
-#include "format/bytes.h"
+#include "format/blob.h"
 
 enum {
 	SUMS_NAME_MAX	= 200,
@@ -33,7 +33,7 @@ int	sums_name_ok(const char *name);		/* 1 or 0 */
 /* Adds at its place; 0, -1 for a bad or double name or no memory. */
 int	sums_add(struct sums *sums, const char *name, const unsigned char sha256[SUMS_SHA256]);
 
-int	sums_write(const struct sums *sums, struct bytes *to);
+int	sums_write(const struct sums *sums, struct blob *to);
 
 /* Parses a whole file; 0, or -1 and *line (from 1). `sums` is empty after a failure. */
 int	sums_parse(struct sums *sums, const void *text, size_t size, unsigned *line);

@@ -22,7 +22,7 @@ octal(char *field, size_t width, uint64_t value)
 }
 
 int
-tar_header(struct bytes *to, const struct tar_entry *entry)
+tar_header(struct blob *to, const struct tar_entry *entry)
 {
 	static const char modes[] = { [TAR_FILE] = 0, [TAR_PROGRAM] = 1, [TAR_DIRECTORY] = 1 };
 	struct ustar h = { .type = entry->kind == TAR_DIRECTORY ? '5' : '0' };
@@ -46,29 +46,29 @@ tar_header(struct bytes *to, const struct tar_entry *entry)
 	for (size_t i = 0; i < sizeof(h); i++)
 		sum += ((const unsigned char *)&h)[i];
 	octal(h.sum, 7, sum);
-	return (bytes_add(to, &h, sizeof(h)));
+	return (blob_add(to, &h, sizeof(h)));
 }
 
 int
-tar_padding(struct bytes *to, uint64_t size)
+tar_padding(struct blob *to, uint64_t size)
 {
 	static const unsigned char zero[TAR_BLOCK];
 
-	return (bytes_add(to, zero, (size_t)((TAR_BLOCK - size % TAR_BLOCK) % TAR_BLOCK)));
+	return (blob_add(to, zero, (size_t)((TAR_BLOCK - size % TAR_BLOCK) % TAR_BLOCK)));
 }
 
 int
-tar_file(struct bytes *to, const struct tar_entry *entry, const void *content)
+tar_file(struct blob *to, const struct tar_entry *entry, const void *content)
 {
-	if (tar_header(to, entry) == -1 || bytes_add(to, content, (size_t)entry->size) == -1)
+	if (tar_header(to, entry) == -1 || blob_add(to, content, (size_t)entry->size) == -1)
 		return (-1);
 	return (tar_padding(to, entry->size));
 }
 
 int
-tar_end(struct bytes *to)
+tar_end(struct blob *to)
 {
 	static const unsigned char zero[2 * TAR_BLOCK];
 
-	return (bytes_add(to, zero, sizeof(zero)));
+	return (blob_add(to, zero, sizeof(zero)));
 }

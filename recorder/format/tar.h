@@ -5,7 +5,7 @@
 #ifndef FORMAT_TAR_H
 #define FORMAT_TAR_H
 
-#include "format/bytes.h"
+#include "format/blob.h"
 
 enum { TAR_BLOCK = 512, TAR_NAME_MAX = 100 };
 
@@ -18,9 +18,9 @@ struct tar_entry {
 	int64_t		 modified;	/* Unix seconds */
 };
 
-int	tar_header(struct bytes *to, const struct tar_entry *entry);	/* 0, or -1 for what ustar cannot say */
-int	tar_padding(struct bytes *to, uint64_t size);			/* fills up to the block behind `size` bytes */
-int	tar_file(struct bytes *to, const struct tar_entry *entry, const void *content);	/* all three in one */
-int	tar_end(struct bytes *to);
+int	tar_header(struct blob *to, const struct tar_entry *entry);	/* 0, or -1 for what ustar cannot say */
+int	tar_padding(struct blob *to, uint64_t size);			/* fills up to the block behind `size` bytes */
+int	tar_file(struct blob *to, const struct tar_entry *entry, const void *content);	/* all three in one */
+int	tar_end(struct blob *to);
 
 #endif

@@ -71,7 +71,7 @@ tile_of(struct tile *tile, int level, uint64_t index, uint64_t size)
 }
 
 int
-tile_hash(const struct bytes *content, struct tile tile, unsigned height, uint64_t index, struct merkle_hash *out)
+tile_hash(const struct blob *content, struct tile tile, unsigned height, uint64_t index, struct merkle_hash *out)
 {
 	uint64_t first = index << height, count = (uint64_t)1 << height;
 	struct merkle_hash row[TILE_WIDTH];
@@ -88,17 +88,17 @@ tile_hash(const struct bytes *content, struct tile tile, unsigned height, uint64
 }
 
 int
-tile_entry_add(struct bytes *bundle, const void *entry, size_t size)
+tile_entry_add(struct blob *bundle, const void *entry, size_t size)
 {
 	const unsigned char length[2] = { (unsigned char)(size >> 8), (unsigned char)size };
 
-	if (size > TILE_ENTRY_MAX || bytes_reserve(bundle, size + 2) == -1)
+	if (size > TILE_ENTRY_MAX || blob_reserve(bundle, size + 2) == -1)
 		return (-1);
-	return (bytes_add(bundle, length, 2) | bytes_add(bundle, entry, size));
+	return (blob_add(bundle, length, 2) | blob_add(bundle, entry, size));
 }
 
 int
-tile_entry_next(const struct bytes *bundle, size_t *offset, const unsigned char **entry, size_t *size)
+tile_entry_next(const struct blob *bundle, size_t *offset, const unsigned char **entry, size_t *size)
 {
 	size_t left = bundle->size - *offset, length;
 
@@ -123,9 +123,9 @@ shelf_try(struct tile_shelf *shelf, struct tile tile)
 	char path[TILE_PATH_MAX];
 	size_t max = tile.level == TILE_ENTRIES ? BUNDLE_BYTES_MAX : TILE_BYTES_MAX;
 
-	bytes_clear(&shelf->content);
+	blob_clear(&shelf->content);
 	shelf->held.width = 0;
-	if (tile_path(path, tile) == -1 || bytes_read_at(&shelf->content, shelf->dir, path, max) == -1)
+	if (tile_path(path, tile) == -1 || blob_read_at(&shelf->content, shelf->dir, path, max) == -1)
 		return (-1);
 	if (tile.level != TILE_ENTRIES && shelf->content.size != (size_t)tile.width * MERKLE_SIZE)
 		return (-1);
@@ -163,7 +163,7 @@ tile_shelf_fetch(void *from, unsigned level, uint64_t index, struct merkle_hash 
 }
 
 int
-tile_shelf_entry(struct tile_shelf *shelf, uint64_t index, struct bytes *entry)
+tile_shelf_entry(struct tile_shelf *shelf, uint64_t index, struct blob *entry)
 {
 	const unsigned char *at;
 	size_t offset = 0, size;
@@ -174,12 +174,12 @@ tile_shelf_entry(struct tile_shelf *shelf, uint64_t index, struct bytes *entry)
 	for (uint64_t i = 0; i <= index % TILE_WIDTH; i++)
 		if (tile_entry_next(&shelf->content, &offset, &at, &size) != 1)
 			return (-1);
-	return (bytes_add(entry, at, size));
+	return (blob_add(entry, at, size));
 }
 
 void
 tile_shelf_end(struct tile_shelf *shelf)
 {
-	bytes_free(&shelf->content);
+	blob_free(&shelf->content);
 	shelf->held.width = 0;
 }

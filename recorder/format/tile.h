@@ -6,7 +6,7 @@
 #ifndef FORMAT_TILE_H
 #define FORMAT_TILE_H
 
-#include "format/bytes.h"
+#include "format/blob.h"
 #include "format/merkle.h"
 
 enum {
@@ -31,11 +31,11 @@ int	tile_path_parse(struct tile *tile, const char *path);
 int	tile_of(struct tile *tile, int level, uint64_t index, uint64_t size);
 
 /* A tile's bytes: the hash at `index` of `width`, or the hash of the complete subtree of 2^height of them. 0/-1. */
-int	tile_hash(const struct bytes *content, struct tile tile, unsigned height, uint64_t index, struct merkle_hash *out);
+int	tile_hash(const struct blob *content, struct tile tile, unsigned height, uint64_t index, struct merkle_hash *out);
 
 /* Entry bundles.  add: -1 past TILE_ENTRY_MAX.  next: *offset starts at 0; 1 an entry (lent), 0 the end, -1 malformed. */
-int	tile_entry_add(struct bytes *bundle, const void *entry, size_t size);
-int	tile_entry_next(const struct bytes *bundle, size_t *offset, const unsigned char **entry, size_t *size);
+int	tile_entry_add(struct blob *bundle, const void *entry, size_t size);
+int	tile_entry_next(const struct blob *bundle, size_t *offset, const unsigned char **entry, size_t *size);
 
 /*
  * The book as files under one directory, for one tree size.  Partial tiles are looked for at the exact width that
@@ -45,10 +45,10 @@ struct tile_shelf {
 	int		dir;		/* lent */
 	uint64_t	size;		/* leaves */
 	struct tile	held;		/* the tile kept below; width 0: none */
-	struct bytes	content;
+	struct blob	content;
 };
 int	tile_shelf_fetch(void *shelf, unsigned level, uint64_t index, struct merkle_hash *out);	/* a merkle_fetch */
-int	tile_shelf_entry(struct tile_shelf *shelf, uint64_t index, struct bytes *entry);	/* appends; 0/-1 */
+int	tile_shelf_entry(struct tile_shelf *shelf, uint64_t index, struct blob *entry);	/* appends; 0/-1 */
 void	tile_shelf_end(struct tile_shelf *shelf);						/* frees what it holds */
 
 #endif

@@ -60,42 +60,42 @@ file_write(const char *name, const void *from, size_t size)
 	assert_int_equal(fclose(f), 0);
 }
 
-static struct bytes
+static struct blob
 file_read(const char *name)
 {
-	struct bytes b = { .at = NULL };
+	struct blob b = { .at = NULL };
 	char path[256];
 	FILE *f;
 
 	path_in(path, name);
 	assert_non_null(f = fopen(path, "r"));
-	assert_int_equal(bytes_read(&b, fileno(f), 64 << 20), 0);
+	assert_int_equal(blob_read(&b, fileno(f), 64 << 20), 0);
 	(void)fclose(f);
 	return (b);
 }
 
-static struct bytes
+static struct blob
 pattern(size_t size)
 {
-	struct bytes b = { .at = NULL };
+	struct blob b = { .at = NULL };
 
-	assert_int_equal(bytes_reserve(&b, size + 1), 0);
+	assert_int_equal(blob_reserve(&b, size + 1), 0);
 	for (size_t i = 0; i < size; i++)
 		b.at[i] = (unsigned char)(i * 2654435761U >> 13);
 	b.size = size;
 	return (b);
 }
 
-static struct bytes
-sealed_for(const struct age_recipient *recipients, size_t count, const struct bytes *plain)
+static struct blob
+sealed_for(const struct age_recipient *recipients, size_t count, const struct blob *plain)
 {
 	unsigned char file_key[AGE_FILE_KEY_SIZE];
-	struct bytes out = { .at = NULL };
+	struct blob out = { .at = NULL };
 	struct age_writer *w;
 
 	assert_int_equal(age_file_key_make(file_key), 0);
 	assert_int_equal(age_header_make(&out, file_key, recipients, count), 0);
-	assert_non_null(w = age_writer_new(file_key, age_sink_bytes, &out));
+	assert_non_null(w = age_writer_new(file_key, age_sink_blob, &out));
 	for (size_t at = 0; at < plain->size; at += 1000)	/* pieces that do not fit the chunks */
 		assert_int_equal(age_writer_add(w, plain->at + at, plain->size - at < 1000 ? plain->size - at : 1000), AGE_OK);
 	assert_int_equal(age_writer_end(w), AGE_OK);
@@ -105,9 +105,9 @@ sealed_for(const struct age_recipient *recipients, size_t count, const struct by
 
 /* Opens `file` in pieces of `piece` bytes; *chunk is the reader's when it ended. */
 static enum age_error
-opened(const struct age_identity *identity, const struct bytes *file, size_t piece, struct bytes *plain, uint64_t *chunk)
+opened(const struct age_identity *identity, const struct blob *file, size_t piece, struct blob *plain, uint64_t *chunk)
 {
-	struct age_reader *r = age_reader_new((struct age_keyring){ identity, 1 }, age_sink_bytes, plain);
+	struct age_reader *r = age_reader_new((struct age_keyring){ identity, 1 }, age_sink_blob, plain);
 	enum age_error why = AGE_OK;
 
 	assert_non_null(r);
@@ -191,7 +191,7 @@ what_we_write_stock_age_opens(void **state)
 		recipients[i] = public_of(&ours[i]);
 	}
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		struct bytes plain = pattern(sizes[i]), file = sealed_for(recipients, 3, &plain), back;
+		struct blob plain = pattern(sizes[i]), file = sealed_for(recipients, 3, &plain), back;
 
 		assert_int_equal(age_identity_text(&ours[i % 3], key), 0);
 		file_write("key", key, strlen(key));
@@ -200,9 +200,9 @@ what_we_write_stock_age_opens(void **state)
 		back = file_read("plain");
 		assert_int_equal(back.size, plain.size);
 		assert_memory_equal(back.at, plain.at, plain.size);
-		bytes_free(&plain);
-		bytes_free(&file);
-		bytes_free(&back);
+		blob_free(&plain);
+		blob_free(&file);
+		blob_free(&back);
 	}
 }
 
@@ -213,7 +213,7 @@ what_stock_age_writes_we_open(void **state)
 	char keyfile[256], in[256], out[256], public[AGE_RECIPIENT_TEXT];
 	struct age_identity identity;
 	struct age_recipient recipient;
-	struct bytes text;
+	struct blob text;
 	uint64_t chunk;
 	unsigned line;
 
@@ -224,27 +224,27 @@ what_stock_age_writes_we_open(void **state)
 	assert_int_equal(run((const char *const[]){ "age-keygen", "-o", keyfile, NULL }, NULL), 0);
 	text = file_read("stock.key");
 	assert_int_equal(age_identities_read(&identity, 1, (const char *)text.at, text.size, &line), 1);
-	bytes_free(&text);
+	blob_free(&text);
 	recipient = public_of(&identity);
 	assert_int_equal(age_recipient_text(&recipient, public), 0);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		static const size_t pieces[] = { 1, 17, 65536, 1 << 20 };
-		struct bytes plain = pattern(sizes[i]), file;
+		struct blob plain = pattern(sizes[i]), file;
 
 		file_write("plain", plain.at, plain.size);
 		assert_int_equal(run((const char *const[]){ "age", "-r", public, "-r", SPEC_RECIPIENT, "-o", out, in, NULL }, NULL), 0);
 		file = file_read("stock.age");
 		for (size_t p = 0; p < sizeof(pieces) / sizeof(pieces[0]); p++) {
-			struct bytes back = { .at = NULL };
+			struct blob back = { .at = NULL };
 
 			assert_int_equal(opened(&identity, &file, pieces[p], &back, &chunk), AGE_OK);
 			assert_int_equal(back.size, plain.size);
 			if (plain.size > 0)
 				assert_memory_equal(back.at, plain.at, plain.size);
-			bytes_free(&back);
+			blob_free(&back);
 		}
-		bytes_free(&plain);
-		bytes_free(&file);
+		blob_free(&plain);
+		blob_free(&file);
 	}
 }
 
@@ -253,7 +253,7 @@ every_flip_and_cut_is_found(void **state)
 {
 	struct age_identity identity;
 	struct age_recipient recipient;
-	struct bytes plain = pattern(100), file, back = { .at = NULL };
+	struct blob plain = pattern(100), file, back = { .at = NULL };
 	uint64_t chunk;
 
 	(void)state;
@@ -269,14 +269,14 @@ every_flip_and_cut_is_found(void **state)
 		}
 	}
 	for (size_t cut = 0; cut < file.size; cut++) {
-		const struct bytes shorter = { .at = file.at, .size = cut };
+		const struct blob shorter = { .at = file.at, .size = cut };
 
 		assert_int_not_equal(opened(&identity, &shorter, 4096, &back, &chunk), AGE_OK);
 		assert_int_equal(back.size, 0);
 	}
-	bytes_free(&plain);
-	bytes_free(&file);
-	bytes_free(&back);
+	blob_free(&plain);
+	blob_free(&file);
+	blob_free(&back);
 }
 
 static void
@@ -291,7 +291,7 @@ the_failing_chunk_is_named(void **state)
 	};
 	struct age_identity identity;
 	struct age_recipient recipient;
-	struct bytes plain = pattern(4 * 65536 + 10), file, back = { .at = NULL };
+	struct blob plain = pattern(4 * 65536 + 10), file, back = { .at = NULL };
 	size_t header;
 	uint64_t chunk;
 
@@ -302,9 +302,9 @@ the_failing_chunk_is_named(void **state)
 	assert_int_equal(age_header_measure(file.at, file.size, &header, NULL), AGE_OK);
 	header += AGE_NONCE_SIZE;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct bytes copy = { .at = NULL };
+		struct blob copy = { .at = NULL };
 
-		assert_int_equal(bytes_add(&copy, file.at, file.size), 0);
+		assert_int_equal(blob_add(&copy, file.at, file.size), 0);
 		if (rows[i].at >= 0)
 			copy.at[header + rows[i].at_chunk * 65552 + (size_t)rows[i].at] ^= 1;
 		else if (rows[i].at == -1)
@@ -312,15 +312,15 @@ the_failing_chunk_is_named(void **state)
 		else if (rows[i].at == -2)
 			copy.size = header + 2 * 65552;
 		else
-			assert_int_equal(bytes_add(&copy, "x", 1), 0);
+			assert_int_equal(blob_add(&copy, "x", 1), 0);
 		assert_int_equal(opened(&identity, &copy, 10000, &back, &chunk), rows[i].why);
 		if (rows[i].why == AGE_CHUNK_FORGED)
 			assert_int_equal(chunk, rows[i].at_chunk);
-		bytes_free(&copy);
+		blob_free(&copy);
 	}
-	bytes_free(&plain);
-	bytes_free(&file);
-	bytes_free(&back);
+	blob_free(&plain);
+	blob_free(&file);
+	blob_free(&back);
 }
 
 static void
@@ -339,23 +339,23 @@ strange_headers_are_refused(void **state)
 		{ "age-encryption.org/v1\n-> grease x y\n\n--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", AGE_OK },
 		{ "age-encryption.org/v1\n-> grease x y\n\n--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", AGE_TRUNCATED },
 	};
-	struct bytes many = { .at = NULL };
+	struct blob many = { .at = NULL };
 	size_t header, stanzas;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		assert_int_equal(age_header_measure((const unsigned char *)rows[i].text, strlen(rows[i].text), &header, &stanzas),
 		    rows[i].why);
-	assert_int_equal(bytes_add_text(&many, "age-encryption.org/v1\n"), 0);
+	assert_int_equal(blob_add_text(&many, "age-encryption.org/v1\n"), 0);
 	for (unsigned i = 0; i <= AGE_RECIPIENTS_MAX; i++)
-		assert_int_equal(bytes_add_text(&many, "-> grease\n\n"), 0);
+		assert_int_equal(blob_add_text(&many, "-> grease\n\n"), 0);
 	assert_int_equal(age_header_measure(many.at, many.size, &header, &stanzas), AGE_MALFORMED);
-	bytes_clear(&many);
-	assert_int_equal(bytes_add_text(&many, "age-encryption.org/v1\n-> a"), 0);
+	blob_clear(&many);
+	assert_int_equal(blob_add_text(&many, "age-encryption.org/v1\n-> a"), 0);
 	for (unsigned i = 0; i < AGE_HEADER_MAX; i++)
-		assert_int_equal(bytes_add_text(&many, "a"), 0);
+		assert_int_equal(blob_add_text(&many, "a"), 0);
 	assert_int_equal(age_header_measure(many.at, many.size, &header, &stanzas), AGE_MALFORMED);
-	bytes_free(&many);
+	blob_free(&many);
 }
 
 static void
@@ -364,7 +364,7 @@ only_recipients_open_and_the_log_key_is_its_own(void **state)
 	unsigned char file_key[AGE_FILE_KEY_SIZE], again[AGE_FILE_KEY_SIZE], log_key[AGE_KEY_SIZE], header_key[AGE_KEY_SIZE];
 	struct age_identity identity, other;
 	struct age_recipient recipient;
-	struct bytes header = { .at = NULL };
+	struct blob header = { .at = NULL };
 	size_t size;
 
 	(void)state;
@@ -381,7 +381,7 @@ only_recipients_open_and_the_log_key_is_its_own(void **state)
 	assert_int_equal(age_key_derive(log_key, file_key, AGE_INFO_LOG), 0);
 	assert_int_equal(age_key_derive(header_key, file_key, "header"), 0);
 	assert_memory_not_equal(log_key, header_key, sizeof(log_key));
-	bytes_free(&header);
+	blob_free(&header);
 }
 
 int

@@ -1,4 +1,4 @@
-/* A growing run of bytes that wipes itself: see bytes.h. */
+/* A growing run of bytes that wipes itself: see blob.h. */
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -11,13 +11,13 @@
 
 #include <openssl/crypto.h>
 
-#include "format/bytes.h"
+#include "format/blob.h"
 #include "format/utf8.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 int
-bytes_reserve(struct bytes *b, size_t more)
+blob_reserve(struct blob *b, size_t more)
 {
 	size_t room = b->room < 64 ? 64 : b->room;
 	unsigned char *at;
@@ -41,11 +41,11 @@ bytes_reserve(struct bytes *b, size_t more)
 }
 
 int
-bytes_add(struct bytes *b, const void *from, size_t size)
+blob_add(struct blob *b, const void *from, size_t size)
 {
 	if (size == 0)
 		return (0);
-	if (bytes_reserve(b, size) == -1)
+	if (blob_reserve(b, size) == -1)
 		return (-1);
 	memcpy(b->at + b->size, from, size);
 	b->size += size;
@@ -53,13 +53,13 @@ bytes_add(struct bytes *b, const void *from, size_t size)
 }
 
 int
-bytes_add_text(struct bytes *b, const char *text)
+blob_add_text(struct blob *b, const char *text)
 {
-	return (bytes_add(b, text, strlen(text)));
+	return (blob_add(b, text, strlen(text)));
 }
 
 int
-bytes_add_format(struct bytes *b, const char *format, ...)
+blob_add_format(struct blob *b, const char *format, ...)
 {
 	va_list args;
 	int length;
@@ -67,7 +67,7 @@ bytes_add_format(struct bytes *b, const char *format, ...)
 	va_start(args, format);
 	length = vsnprintf(NULL, 0, format, args);
 	va_end(args);
-	if (length < 0 || bytes_reserve(b, (size_t)length + 1) == -1)
+	if (length < 0 || blob_reserve(b, (size_t)length + 1) == -1)
 		return (-1);
 	va_start(args, format);
 	(void)vsnprintf((char *)b->at + b->size, (size_t)length + 1, format, args);
@@ -77,11 +77,11 @@ bytes_add_format(struct bytes *b, const char *format, ...)
 }
 
 int
-bytes_add_hex(struct bytes *b, const unsigned char *from, size_t size)
+blob_add_hex(struct blob *b, const unsigned char *from, size_t size)
 {
 	static const char digits[] = "0123456789abcdef";
 
-	if (bytes_reserve(b, 2 * size) == -1)
+	if (blob_reserve(b, 2 * size) == -1)
 		return (-1);
 	for (size_t i = 0; i < size; i++) {
 		b->at[b->size++] = (unsigned char)digits[from[i] >> 4];
@@ -91,12 +91,12 @@ bytes_add_hex(struct bytes *b, const unsigned char *from, size_t size)
 }
 
 int
-bytes_add_base64_bare(struct bytes *b, const unsigned char *from, size_t size)
+blob_add_base64_bare(struct blob *b, const unsigned char *from, size_t size)
 {
 	uint32_t group = 0;
 	unsigned bits = 0;
 
-	if (bytes_reserve(b, size / 3 * 4 + 4) == -1)
+	if (blob_reserve(b, size / 3 * 4 + 4) == -1)
 		return (-1);
 	for (size_t i = 0; i < size; i++) {
 		group = group << 8 | from[i];
@@ -109,14 +109,14 @@ bytes_add_base64_bare(struct bytes *b, const unsigned char *from, size_t size)
 }
 
 int
-bytes_add_base64(struct bytes *b, const unsigned char *from, size_t size)
+blob_add_base64(struct blob *b, const unsigned char *from, size_t size)
 {
 	static const char *const padding[] = { "", "==", "=" };
 	size_t before = b->size;
 
-	if (bytes_add_base64_bare(b, from, size) == -1)
+	if (blob_add_base64_bare(b, from, size) == -1)
 		return (-1);
-	if (bytes_add_text(b, padding[size % 3]) == -1) {
+	if (blob_add_text(b, padding[size % 3]) == -1) {
 		b->size = before;
 		return (-1);
 	}
@@ -125,43 +125,43 @@ bytes_add_base64(struct bytes *b, const unsigned char *from, size_t size)
 
 /* The JSON spelling of one character; what needs no escape is added by the caller. */
 static int
-add_escape(struct bytes *b, uint32_t point)
+add_escape(struct blob *b, uint32_t point)
 {
 	switch (point) {
 	case '"':
-		return (bytes_add_text(b, "\\\""));
+		return (blob_add_text(b, "\\\""));
 	case '\\':
-		return (bytes_add_text(b, "\\\\"));
+		return (blob_add_text(b, "\\\\"));
 	case '\n':
-		return (bytes_add_text(b, "\\n"));
+		return (blob_add_text(b, "\\n"));
 	case '\r':
-		return (bytes_add_text(b, "\\r"));
+		return (blob_add_text(b, "\\r"));
 	case '\t':
-		return (bytes_add_text(b, "\\t"));
+		return (blob_add_text(b, "\\t"));
 	default:
-		return (bytes_add_format(b, "\\u%04x", (unsigned)point));
+		return (blob_add_format(b, "\\u%04x", (unsigned)point));
 	}
 }
 
 int
-bytes_add_json(struct bytes *b, const void *text, size_t size)
+blob_add_json(struct blob *b, const void *text, size_t size)
 {
 	const unsigned char *from = text;
 	size_t before = b->size, at = 0;
-	int length, failed = bytes_add(b, "\"", 1);
+	int length, failed = blob_add(b, "\"", 1);
 	uint32_t point;
 
 	while (at < size && failed == 0) {
 		if ((length = utf8_next(from + at, size - at, &point)) <= 0) {
-			failed = bytes_add_text(b, UTF8_REPLACEMENT);
+			failed = blob_add_text(b, UTF8_REPLACEMENT);
 			length = 1;
 		} else if (point < 0x20 || point == '"' || point == '\\' || point == 0x7f)
 			failed = add_escape(b, point);
 		else
-			failed = bytes_add(b, from + at, (size_t)length);
+			failed = blob_add(b, from + at, (size_t)length);
 		at += (size_t)length;
 	}
-	if (failed != 0 || bytes_add(b, "\"", 1) == -1) {
+	if (failed != 0 || blob_add(b, "\"", 1) == -1) {
 		b->size = before;
 		return (-1);
 	}
@@ -169,10 +169,10 @@ bytes_add_json(struct bytes *b, const void *text, size_t size)
 }
 
 void
-bytes_drop(struct bytes *b, size_t size)
+blob_drop(struct blob *b, size_t size)
 {
 	if (size >= b->size) {
-		bytes_clear(b);
+		blob_clear(b);
 		return;
 	}
 	memmove(b->at, b->at + size, b->size - size);
@@ -181,7 +181,7 @@ bytes_drop(struct bytes *b, size_t size)
 }
 
 void
-bytes_clear(struct bytes *b)
+blob_clear(struct blob *b)
 {
 	if (b->size > 0)
 		OPENSSL_cleanse(b->at, b->size);
@@ -189,22 +189,22 @@ bytes_clear(struct bytes *b)
 }
 
 void
-bytes_free(struct bytes *b)
+blob_free(struct blob *b)
 {
 	if (b->at != NULL)
 		OPENSSL_cleanse(b->at, b->room);
 	free(b->at);
-	*b = (struct bytes){ .at = NULL };
+	*b = (struct blob){ .at = NULL };
 }
 
 int
-bytes_read(struct bytes *b, int fd, size_t max)
+blob_read(struct blob *b, int fd, size_t max)
 {
 	size_t before = b->size;
 	ssize_t got;
 
 	for (;;) {
-		if (bytes_reserve(b, 65536) == -1) {
+		if (blob_reserve(b, 65536) == -1) {
 			errno = ENOMEM;
 			break;
 		}
@@ -227,7 +227,7 @@ bytes_read(struct bytes *b, int fd, size_t max)
 }
 
 int
-bytes_read_at(struct bytes *b, int dir, const char *name, size_t max)
+blob_read_at(struct blob *b, int dir, const char *name, size_t max)
 {
 	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	int result = -1, saved;
@@ -241,7 +241,7 @@ bytes_read_at(struct bytes *b, int dir, const char *name, size_t max)
 		errno = EINVAL;
 		goto out;
 	}
-	result = bytes_read(b, fd, max);
+	result = blob_read(b, fd, max);
 out:
 	saved = errno;
 	(void)close(fd);
