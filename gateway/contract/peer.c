@@ -38,6 +38,7 @@ struct peer {
 	int broken;  /* on_closed is due, or was called */
 	int told;    /* on_closed was called */
 	int closed;  /* by peer_close: no handler any more */
+	int reset;   /* the kernel told of a reset already */
 	int held;    /* calls and deferrals that still use this structure */
 	char why[128];
 	struct letters out, in;
@@ -228,9 +229,15 @@ peer_read(struct peer *p, size_t *len, int *fd)
 	    .msg_control = control.room,
 	    .msg_controllen = sizeof(control.room),
 	};
-	ssize_t got = recvmsg(p->fd, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t got;
 	int fds[FDS_MAX];
 	size_t count = 0;
+
+	/* An end that closed without having read all resets the link, once, ahead of what it sent before: read on. */
+	do {
+		h.msg_controllen = sizeof(control.room);
+		got = recvmsg(p->fd, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	} while (got == -1 && errno == ECONNRESET && !p->reset++);
 
 	*fd = -1;
 	if (got == -1 && (errno == EAGAIN || errno == EINTR))
