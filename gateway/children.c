@@ -17,10 +17,10 @@
 #include "contract/daemon.h"
 #include "house.h"
 
-#define RESTART_LEAST_MS 20    /* before a daemon that died is started again; doubles while it keeps dying */
+#define RESTART_LEAST_MS 20 /* before a daemon that died is started again; doubles while it keeps dying */
 #define RESTART_MOST_MS 5000
-#define STEADY_MS 10000        /* having lived so long, a daemon's death counts as its first */
-#define STOP_MS 8000           /* an orderly end may take so long before it is killed */
+#define STEADY_MS 10000 /* having lived so long, a daemon's death counts as its first */
+#define STOP_MS 8000    /* an orderly end may take so long before it is killed */
 
 enum child_state { CHILD_NONE, CHILD_STARTING, CHILD_READY, CHILD_STOPPING };
 
@@ -44,7 +44,13 @@ static struct {
 
 /* Those that gateway keeps alive, in the order in which they start; they end in the opposite one. */
 static const enum process daemons[] = {
-    PROCESS_BOOK, PROCESS_RECORDER, PROCESS_READER, PROCESS_POLICY, PROCESS_AUTH, PROCESS_DIALER, PROCESS_SESSION,
+    PROCESS_BOOK,
+    PROCESS_RECORDER,
+    PROCESS_READER,
+    PROCESS_POLICY,
+    PROCESS_AUTH,
+    PROCESS_DIALER,
+    PROCESS_SESSION,
 };
 
 int
@@ -97,7 +103,7 @@ child_exec(enum process process, int link, const char *path, const struct passwd
 	int null;
 
 	if (process == PROCESS_SESSION)
-		argv[1] = (char *)(uintptr_t)"--parent";
+		argv[1] = (char *)(uintptr_t) "--parent";
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)setsid();

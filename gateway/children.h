@@ -22,7 +22,8 @@ void children_begin(const struct children_calls *calls); /* starts every daemon 
 /* The link to a daemon that is ready; NULL while it is away.  SESSION: the warm parent. */
 struct peer *children_peer(enum process process);
 int children_all_ready(void);
-void children_renew(enum process process); /* stops it in order; it is started again with the settings now in effect */
+void children_renew(
+    enum process process); /* stops it in order; it is started again with the settings now in effect */
 void children_stop(void (*on_stopped)(void)); /* everything ends, the recorder, the book last */
 
 /* Starts one process more (lodge-pam).  Gives its pid and the descriptor of its link; -1 and errno. */

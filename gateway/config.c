@@ -103,7 +103,8 @@ check_settings(struct check *c, const struct settings *set)
 {
 	const char *methods = set->authentication_methods;
 
-	if (methods != NULL && strcmp(methods, "publickey") != 0 && strcmp(methods, "publickey,keyboard-interactive") != 0)
+	if (methods != NULL && strcmp(methods, "publickey") != 0 &&
+	    strcmp(methods, "publickey,keyboard-interactive") != 0)
 		check_error(c, "AuthenticationMethods",
 		    "'%s' is neither publickey nor publickey,keyboard-interactive", methods);
 	words_each(c, "RecordingRecipients", set->recording_recipients, check_recipient);

@@ -162,8 +162,8 @@ on_session_message(struct peer *p, struct message *m, void *ctx)
 
 	(void)p;
 	if (m->type == MSG_FAILED)
-		log_error("session %" PRIu64 ": %.*s", c->conn, (int)m->failed.why.len,
-		    (const char *)m->failed.why.at);
+		log_error(
+		    "session %" PRIu64 ": %.*s", c->conn, (int)m->failed.why.len, (const char *)m->failed.why.at);
 }
 
 static void
@@ -231,7 +231,8 @@ connections_accept(int fd, const char *source, uint16_t port)
 
 	connections_count(&strangers, &all);
 	if (strangers >= (size_t)house.set.max_startups || all >= (size_t)house.set.max_connections) {
-		log_warning("a connection from %s is refused: %zu not logged in, %zu in all", source, strangers, all);
+		log_warning(
+		    "a connection from %s is refused: %zu not logged in, %zu in all", source, strangers, all);
 		close(fd);
 		return;
 	}

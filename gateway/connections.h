@@ -23,7 +23,7 @@ void connections_message(enum process from, struct message *m);
 int connections_reaped(pid_t pid, int status);
 void connections_parent_gone(void);
 
-void connections_end_all(void);    /* tells every session to end */
+void connections_end_all(void); /* tells every session to end */
 void connections_kill_all(void);
 size_t connections_live(void);     /* processes that still run */
 size_t connections_unsealed(void); /* rings that the recorder has not sealed yet */

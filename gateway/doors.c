@@ -132,7 +132,8 @@ door_bind(const char *address, int *wrong)
 	    (six && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) == -1) ||
 	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == -1)
 		goto failed;
-	if ((six ? bind(fd, (struct sockaddr *)&in6, sizeof(in6)) : bind(fd, (struct sockaddr *)&in, sizeof(in))) == -1 ||
+	if ((six ? bind(fd, (struct sockaddr *)&in6, sizeof(in6)) : bind(fd, (struct sockaddr *)&in, sizeof(in))) ==
+	        -1 ||
 	    listen(fd, BACKLOG) == -1)
 		goto failed;
 	return (fd);

@@ -91,8 +91,9 @@ static void
 privileges_check(void)
 {
 	if (geteuid() != 0 && !house.single_user) {
-		fprintf(stderr, "lodge-gateway: must be started as root, whose processes it gives users of their own "
-				"(--single-user: for development only)\n");
+		fprintf(stderr,
+		    "lodge-gateway: must be started as root, whose processes it gives users of their own "
+		    "(--single-user: for development only)\n");
 		exit(78);
 	}
 	if (house.single_user)
@@ -103,8 +104,8 @@ privileges_check(void)
 static void
 privileges_drop(void)
 {
-	static const unsigned keep[] = {CAP_SETUID, CAP_SETGID, CAP_KILL, CAP_NET_BIND_SERVICE, CAP_CHOWN,
-	    CAP_DAC_OVERRIDE, CAP_FOWNER};
+	static const unsigned keep[] = {
+	    CAP_SETUID, CAP_SETGID, CAP_KILL, CAP_NET_BIND_SERVICE, CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER};
 
 	if (prctl(PR_SET_DUMPABLE, 0) == -1)
 		log_fatal("PR_SET_DUMPABLE: %s", strerror(errno));

@@ -9,8 +9,8 @@
 #include "children.h"
 #include "house.h"
 
-#define TALKS_MAX 64         /* at once */
-#define TALK_SLACK_MS 5000   /* past PAMTimeout, for a module that hangs */
+#define TALKS_MAX 64       /* at once */
+#define TALK_SLACK_MS 5000 /* past PAMTimeout, for a module that hangs */
 
 struct talk {
 	uint64_t ask;
@@ -85,7 +85,8 @@ talk_begin(uint64_t ask)
 	}
 	t->ask = ask;
 	t->pid = pid;
-	t->peer = peer_open(house.loop, link, PROCESS_GATEWAY, PROCESS_PAM, ask, on_talk_message, on_talk_closed, t);
+	t->peer =
+	    peer_open(house.loop, link, PROCESS_GATEWAY, PROCESS_PAM, ask, on_talk_message, on_talk_closed, t);
 	t->limit = timer_new(house.loop, on_talk_limit, t);
 	if (t->peer == NULL || t->limit == NULL)
 		log_fatal("out of memory");

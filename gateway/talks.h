@@ -5,8 +5,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-void talk_begin(uint64_t ask);              /* lodge-auth wants one, by its own number */
-int talk_reaped(pid_t pid);                 /* 1 when it was one of ours */
+void talk_begin(uint64_t ask); /* lodge-auth wants one, by its own number */
+int talk_reaped(pid_t pid);    /* 1 when it was one of ours */
 void talks_end_all(void);
 
 #endif

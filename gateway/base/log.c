@@ -90,13 +90,13 @@ log_line(const char *level, const char *format, va_list args)
 		return;
 }
 
-#define LOG_LEVEL(function, level)                       \
-	void function(const char *format, ...)           \
-	{                                                \
-		va_list args;                            \
-		va_start(args, format);                  \
-		log_line(level, format, args);           \
-		va_end(args);                            \
+#define LOG_LEVEL(function, level)             \
+	void function(const char *format, ...) \
+	{                                      \
+		va_list args;                  \
+		va_start(args, format);        \
+		log_line(level, format, args); \
+		va_end(args);                  \
 	}
 LOG_LEVEL(log_info, "")
 LOG_LEVEL(log_warning, "warning: ")

@@ -8,7 +8,8 @@
 #include <stddef.h>
 
 void log_begin(const char *program); /* lent for ever */
-void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2))); /* only with LODGE_DEBUG=1 in the environment */
+void log_debug(const char *format, ...)
+    __attribute__((format(printf, 1, 2))); /* only with LODGE_DEBUG=1 in the environment */
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -49,7 +49,8 @@ ring_create(void)
 
 	if (fd == -1)
 		return (-1);
-	if (ftruncate(fd, RING_SIZE) == -1 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == -1) {
+	if (ftruncate(fd, RING_SIZE) == -1 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == -1) {
 		was = errno;
 		close(fd);
 		errno = was;

@@ -11,12 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RING_ROOM (1024 * 1024)     /* bytes of frames */
-#define RING_FRAME_MAX (32 * 1024)  /* bytes of one payload */
-#define RING_HEADER 32              /* bytes before each payload; frames start at multiples of 8 */
+#define RING_ROOM (1024 * 1024)    /* bytes of frames */
+#define RING_FRAME_MAX (32 * 1024) /* bytes of one payload */
+#define RING_HEADER 32             /* bytes before each payload; frames start at multiples of 8 */
 
 struct ring_frame {
-	uint16_t type;     /* frames.def */
+	uint16_t type; /* frames.def */
 	uint32_t stream;
 	uint32_t channel;
 	uint64_t sequence; /* of the connection, from 1 without a gap */
@@ -35,7 +35,8 @@ void ring_close(struct ring *r);
 
 /* The writer's.  ring_put: 1 when the frame stands in the ring, 0 when there is no room now. */
 int ring_put(struct ring *r, const struct ring_frame *f);
-size_t ring_space(const struct ring *r); /* payload bytes that one ring_put would take now, at most RING_FRAME_MAX; 0: none */
+size_t ring_space(
+    const struct ring *r); /* payload bytes that one ring_put would take now, at most RING_FRAME_MAX; 0: none */
 uint64_t ring_put_position(const struct ring *r);
 uint64_t ring_freed_position(const struct ring *r);
 uint64_t ring_last_sequence(const struct ring *r); /* of the frames put; the writer's own count */

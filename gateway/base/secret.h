@@ -10,10 +10,11 @@ struct secret {
 	size_t len;
 };
 
-int secret_new(struct secret *s, size_t len);                            /* zeroed; -1: no memory */
-int secret_copy(struct secret *s, const void *at, size_t len);          /* a new secret; -1: no memory */
-int secret_read_file(struct secret *s, const char *path, size_t max);   /* whole file, a NUL behind it; -1 and errno */
-void secret_free(struct secret *s);                                     /* wipes; s is empty again */
+int secret_new(struct secret *s, size_t len);                  /* zeroed; -1: no memory */
+int secret_copy(struct secret *s, const void *at, size_t len); /* a new secret; -1: no memory */
+int secret_read_file(
+    struct secret *s, const char *path, size_t max); /* whole file, a NUL behind it; -1 and errno */
+void secret_free(struct secret *s);                  /* wipes; s is empty again */
 void secret_wipe(void *at, size_t len);
 
 #endif

@@ -128,8 +128,8 @@ span_print(int64_t ms, char *to, size_t size)
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
 		if (s < units[i].seconds)
 			continue;
-		at += (size_t)snprintf(to + at, at < size ? size - at : 0, "%" PRId64 "%s", s / units[i].seconds,
-		    units[i].unit);
+		at += (size_t)snprintf(
+		    to + at, at < size ? size - at : 0, "%" PRId64 "%s", s / units[i].seconds, units[i].unit);
 		if (at >= size)
 			return;
 		s %= units[i].seconds;
@@ -195,8 +195,8 @@ row_set_number(struct parse *p, const struct setting_row *row, const char *word)
 		    row->kind == SETTING_SPAN ? row->least / 1000 : row->least,
 		    row->kind == SETTING_SPAN ? row->most / 1000 : row->most,
 		    row->kind == SETTING_SPAN   ? " seconds"
-			: row->kind == SETTING_SIZE ? " bytes"
-						    : "");
+		    : row->kind == SETTING_SIZE ? " bytes"
+		                                : "");
 	else
 		*row_number(row, p->to) = v;
 }
@@ -235,8 +235,8 @@ row_set(struct parse *p, const struct setting_row *row, char *const *words, size
 		return;
 	}
 	if (count > 1) {
-		parse_error(p, row->keyword, "one argument is wanted, there are %zu: put \"quotes\" around one with spaces",
-		    count);
+		parse_error(p, row->keyword,
+		    "one argument is wanted, there are %zu: put \"quotes\" around one with spaces", count);
 		return;
 	}
 	if (row_is_text(row))
@@ -338,8 +338,8 @@ parse_presets(struct parse *p)
 }
 
 int
-settings_parse(const struct setting_row *rows, size_t count, const char *name, const char *text, size_t len, void *to,
-    setting_error *on_error, void *ctx)
+settings_parse(const struct setting_row *rows, size_t count, const char *name, const char *text, size_t len,
+    void *to, setting_error *on_error, void *ctx)
 {
 	struct parse p = {.rows = rows, .count = count, .name = name, .to = to, .on_error = on_error, .ctx = ctx};
 	char line[WORD_MAX];

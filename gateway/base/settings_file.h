@@ -8,14 +8,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum setting_kind { SETTING_TEXT, SETTING_PATH, SETTING_NUMBER, SETTING_SPAN, SETTING_SIZE, SETTING_YES_NO, SETTING_WORDS };
+enum setting_kind {
+	SETTING_TEXT,
+	SETTING_PATH,
+	SETTING_NUMBER,
+	SETTING_SPAN,
+	SETTING_SIZE,
+	SETTING_YES_NO,
+	SETTING_WORDS
+};
 
 struct setting_row {
 	const char *keyword;
 	enum setting_kind kind;
-	int64_t least, most;    /* of a NUMBER, a SPAN in ms, a SIZE in bytes */
-	const char *preset;     /* as one would write it; NULL: must be given; "": may be empty */
-	size_t offset;          /* of the char * (TEXT PATH WORDS) or int64_t member in the caller's structure */
+	int64_t least, most; /* of a NUMBER, a SPAN in ms, a SIZE in bytes */
+	const char *preset;  /* as one would write it; NULL: must be given; "": may be empty */
+	size_t offset;       /* of the char * (TEXT PATH WORDS) or int64_t member in the caller's structure */
 };
 
 /* Says what is wrong: "file:line: keyword: reason".  line 0: nowhere in particular. */

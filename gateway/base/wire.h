@@ -15,11 +15,11 @@ struct bytes {
 };
 
 struct bytes bytes_of(const void *at, size_t len);
-struct bytes bytes_text(const char *text);                   /* without the NUL; NULL is empty */
-int bytes_equal(struct bytes a, struct bytes b);             /* not constant time */
+struct bytes bytes_text(const char *text);       /* without the NUL; NULL is empty */
+int bytes_equal(struct bytes a, struct bytes b); /* not constant time */
 int bytes_are(struct bytes a, const char *text);
-char *bytes_dup(struct bytes b);                             /* gives a NUL-ended copy (free it); NULL: no memory */
-int bytes_copy(char *to, size_t size, struct bytes b);       /* -1 when it does not fit or holds a NUL; NUL-ended */
+char *bytes_dup(struct bytes b);                       /* gives a NUL-ended copy (free it); NULL: no memory */
+int bytes_copy(char *to, size_t size, struct bytes b); /* -1 when it does not fit or holds a NUL; NUL-ended */
 
 /* A writer.  Zero is a valid empty one.  After a failure (no memory, past `limit` when not 0) `failed` stays 1. */
 struct wire {

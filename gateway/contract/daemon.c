@@ -64,7 +64,7 @@ on_settings(struct peer *p, struct message *m, void *ctx)
 
 	(void)p;
 	if (settings_from_text(set, "settings from lodge-gateway", (const char *)m->settings.text.at,
-	    m->settings.text.len, on_setting_error, NULL) != 0)
+	        m->settings.text.len, on_setting_error, NULL) != 0)
 		log_fatal("the settings from lodge-gateway do not fit this program: are both of one release?");
 }
 

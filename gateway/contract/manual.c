@@ -48,14 +48,14 @@ settings_table(void)
 #define SIZE "size"
 #define YES_NO "yes | no"
 #define WORDS "word ..."
-#define SETTING(member, keyword, kind, least, most, preset, what)                        \
-	item_put("Cm", keyword, kind, what ".");                                         \
-	if ((preset) == NULL)                                                            \
-		fputs("It must be given.\n", stdout);                                    \
-	else if (strcmp((preset) == NULL ? "" : (preset), "") != 0) {                    \
-		fputs("Preset: ", stdout);                                               \
-		text_put((preset) == NULL ? "" : (preset));                              \
-		fputs(".\n", stdout);                                                    \
+#define SETTING(member, keyword, kind, least, most, preset, what)     \
+	item_put("Cm", keyword, kind, what ".");                      \
+	if ((preset) == NULL)                                         \
+		fputs("It must be given.\n", stdout);                 \
+	else if (strcmp((preset) == NULL ? "" : (preset), "") != 0) { \
+		fputs("Preset: ", stdout);                            \
+		text_put((preset) == NULL ? "" : (preset));           \
+		fputs(".\n", stdout);                                 \
 	}
 #include "contract/settings.def"
 	fputs(".El\n", stdout);
@@ -106,16 +106,16 @@ static void
 reasons_table(void)
 {
 	fputs(".Bl -tag -width vendor-suspended\n", stdout);
-#define REASON(number, NAME, code, status, what, todo)                     \
-	if ((number) != 0) {                                               \
-		item_put("Cm", code, NULL, what ".");                      \
-		if ((status) != 0)                                         \
-			printf("Exit status %d.\n", status);               \
-		if (strcmp(todo, "") != 0) {                               \
-			fputs("What to do: ", stdout);                     \
-			text_put(todo);                                    \
-			fputs(".\n", stdout);                              \
-		}                                                          \
+#define REASON(number, NAME, code, status, what, todo)       \
+	if ((number) != 0) {                                 \
+		item_put("Cm", code, NULL, what ".");        \
+		if ((status) != 0)                           \
+			printf("Exit status %d.\n", status); \
+		if (strcmp(todo, "") != 0) {                 \
+			fputs("What to do: ", stdout);       \
+			text_put(todo);                      \
+			fputs(".\n", stdout);                \
+		}                                            \
 	}
 #include "contract/reasons.def"
 	fputs(".El\n", stdout);

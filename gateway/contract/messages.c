@@ -93,18 +93,18 @@ message_is_allowed(enum message_type type, enum process from, enum process to)
 
 /* A decoder and an encoder a row, field by field. */
 #define E() F(u8, none)
-#define MESSAGE(number, NAME, name, carries, fields)                    \
+#define MESSAGE(number, NAME, name, carries, fields)                   \
 	static void get_##name(struct reader *r, struct msg_##name *m) \
-	{                                                               \
-		fields                                                  \
+	{                                                              \
+		fields                                                 \
 	}
 #define F(type, field) m->field = reader_get_##type(r);
 #include "contract/messages.def"
 #undef F
-#define MESSAGE(number, NAME, name, carries, fields)                        \
+#define MESSAGE(number, NAME, name, carries, fields)                       \
 	static void put_##name(struct wire *w, const struct msg_##name *m) \
-	{                                                                   \
-		fields                                                      \
+	{                                                                  \
+		fields                                                     \
 	}
 #define F(type, field) wire_put_##type(w, m->field);
 #include "contract/messages.def"

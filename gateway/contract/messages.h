@@ -33,7 +33,13 @@ enum role { ROLE_NONE = 0, ROLE_ENGINEER = 1, ROLE_MANAGER = 2, ROLE_AUDITOR = 3
 enum factor { FACTOR_KEY = 1, FACTOR_PAM = 2, FACTOR_GRACE = 4, FACTOR_TOUCH = 8 };
 enum ask_kind { ASK_SHELL = 1, ASK_EXEC = 2 };
 enum verdict { VERDICT_DENY = 0, VERDICT_WAIT = 1, VERDICT_ALLOW = 2 };
-enum visit_event { VISIT_OPENED = 1, VISIT_CLOSED = 2, VISIT_FAILED = 3, VISIT_CHANNEL_OPENED = 4, VISIT_CHANNEL_CLOSED = 5 };
+enum visit_event {
+	VISIT_OPENED = 1,
+	VISIT_CLOSED = 2,
+	VISIT_FAILED = 3,
+	VISIT_CHANNEL_OPENED = 4,
+	VISIT_CHANNEL_CLOSED = 5
+};
 enum shelf_state { SHELF_OK = 0, SHELF_LOW = 1, SHELF_CRITICAL = 2, SHELF_FULL = 3 };
 enum sealed_state { SEALED_WHOLE = 0, SEALED_RECOVERED = 1, SEALED_FAILED = 2 };
 enum capability {
@@ -56,7 +62,10 @@ enum capability {
 #define MESSAGE_TYPE_bytes struct bytes
 #define F(type, field) MESSAGE_TYPE_##type field;
 #define E() uint8_t none;
-#define MESSAGE(number, NAME, name, carries, fields) struct msg_##name { fields };
+#define MESSAGE(number, NAME, name, carries, fields) \
+	struct msg_##name {                          \
+		fields                               \
+	};
 #include "contract/messages.def"
 #undef F
 #undef E

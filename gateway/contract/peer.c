@@ -9,8 +9,8 @@
 #include "base/log.h"
 #include "base/loop.h"
 
-#define FDS_MAX 4         /* more than a row may carry, so that too many are seen */
-#define BATCH 64          /* datagrams taken in one go before others get their turn */
+#define FDS_MAX 4 /* more than a row may carry, so that too many are seen */
+#define BATCH 64  /* datagrams taken in one go before others get their turn */
 
 /* A datagram that waits: to be sent, or to be handed to the handler after a peer_wait. */
 struct letter {
@@ -367,8 +367,8 @@ on_waiting(void *ctx)
 }
 
 struct peer *
-peer_open(struct loop *loop, int fd, enum process me, enum process other, uint64_t conn, peer_on_message *on_message,
-    peer_on_closed *on_closed, void *ctx)
+peer_open(struct loop *loop, int fd, enum process me, enum process other, uint64_t conn,
+    peer_on_message *on_message, peer_on_closed *on_closed, void *ctx)
 {
 	struct peer *p = calloc(1, sizeof(*p));
 

@@ -13,7 +13,7 @@
 
 #include "contract/messages.h"
 
-#define PEER_DATAGRAM_MAX (128 * 1024)     /* bytes of one message */
+#define PEER_DATAGRAM_MAX (128 * 1024)    /* bytes of one message */
 #define PEER_QUEUE_MAX (16 * 1024 * 1024) /* bytes waiting to be sent */
 
 struct peer;

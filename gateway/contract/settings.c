@@ -8,7 +8,8 @@ const struct setting_row settings_rows[] = {
 const size_t settings_row_count = sizeof(settings_rows) / sizeof(settings_rows[0]);
 
 int
-settings_from_text(struct settings *set, const char *name, const char *text, size_t len, setting_error *on_error, void *ctx)
+settings_from_text(
+    struct settings *set, const char *name, const char *text, size_t len, setting_error *on_error, void *ctx)
 {
 	*set = (struct settings){0};
 	return (settings_parse(settings_rows, settings_row_count, name, text, len, set, on_error, ctx));

@@ -23,8 +23,8 @@ extern const struct setting_row settings_rows[];
 extern const size_t settings_row_count;
 
 /* settings_parse and settings_print of base, with our rows. */
-int settings_from_text(struct settings *set, const char *name, const char *text, size_t len, setting_error *on_error,
-    void *ctx);
+int settings_from_text(
+    struct settings *set, const char *name, const char *text, size_t len, setting_error *on_error, void *ctx);
 char *settings_text(const struct settings *set);
 void settings_free(struct settings *set);
 

@@ -61,11 +61,13 @@ static const struct {
 const char *
 event_name(enum event_type e)
 {
-	return ((size_t)e < sizeof(events) / sizeof(events[0]) && events[e].name != NULL ? events[e].name : "unknown");
+	return (
+	    (size_t)e < sizeof(events) / sizeof(events[0]) && events[e].name != NULL ? events[e].name : "unknown");
 }
 
 const char *
 event_category(enum event_type e)
 {
-	return ((size_t)e < sizeof(events) / sizeof(events[0]) && events[e].name != NULL ? events[e].category : "host");
+	return (
+	    (size_t)e < sizeof(events) / sizeof(events[0]) && events[e].name != NULL ? events[e].category : "host");
 }

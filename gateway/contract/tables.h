@@ -8,10 +8,10 @@ enum reason {
 #define REASON(number, NAME, code, status, what, todo) REASON_##NAME = number,
 #include "contract/reasons.def"
 };
-const char *reason_code(enum reason r);   /* "no-grant"; "unknown-reason" for a number that is not in the table */
+const char *reason_code(enum reason r); /* "no-grant"; "unknown-reason" for a number that is not in the table */
 const char *reason_what(enum reason r);
-const char *reason_todo(enum reason r);   /* "" when there is nothing to do */
-int reason_status(enum reason r);         /* the exit status the engineer's client returns */
+const char *reason_todo(enum reason r); /* "" when there is nothing to do */
+int reason_status(enum reason r);       /* the exit status the engineer's client returns */
 
 enum frame_type {
 #define FRAME(number, NAME, name, payload) FRAME_##NAME = number,

@@ -19,10 +19,10 @@
 static struct {
 	struct loop *loop;
 	struct peer *policy;
-	int stream;       /* the rest of the output; -1: none */
+	int stream; /* the rest of the output; -1: none */
 	struct watch *stream_watch;
-	int status;       /* the verb's, once it came */
-	int ended;        /* VERB_END came */
+	int status; /* the verb's, once it came */
+	int ended;  /* VERB_END came */
 } call = {.stream = -1, .status = 69};
 
 static void
@@ -104,7 +104,8 @@ on_closed(struct peer *p, const char *why, void *ctx)
 {
 	(void)p;
 	(void)ctx;
-	fprintf(stderr, "lodge: lodge-policy closed the connection%s%s; try again\n", *why == '\0' ? "" : ": ", why);
+	fprintf(
+	    stderr, "lodge: lodge-policy closed the connection%s%s; try again\n", *why == '\0' ? "" : ": ", why);
 	call.ended = 1;
 	call_end();
 }
@@ -168,8 +169,8 @@ main(int argc, char **argv)
 	}
 	(void)signal(SIGPIPE, SIG_IGN);
 	fd = control_connect(path);
-	if ((call.loop = loop_new()) == NULL ||
-	    (call.policy = peer_open(call.loop, fd, PROCESS_LODGE, PROCESS_POLICY, 0, on_message, on_closed, NULL)) == NULL) {
+	if ((call.loop = loop_new()) == NULL || (call.policy = peer_open(call.loop, fd, PROCESS_LODGE,
+	                                             PROCESS_POLICY, 0, on_message, on_closed, NULL)) == NULL) {
 		fprintf(stderr, "lodge: out of memory\n");
 		return (71);
 	}

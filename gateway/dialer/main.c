@@ -67,8 +67,8 @@ static void
 dial_over(struct dial *d, enum reason reason, const char *text)
 {
 	if (!d->over)
-		peer_post(dialer.policy, DIALED, dialed, .conn = d->conn, .stream = d->stream, .reason = (uint16_t)reason,
-		    .text = bytes_text(text));
+		peer_post(dialer.policy, DIALED, dialed, .conn = d->conn, .stream = d->stream,
+		    .reason = (uint16_t)reason, .text = bytes_text(text));
 	d->over = 1;
 	if (d->is_resolving)
 		(void)uv_cancel((uv_req_t *)&d->resolving); /* on_resolved frees it */
@@ -245,12 +245,15 @@ on_gateway(struct peer *p, struct message *m, void *ctx)
 	(void)ctx;
 	if (m->type != MSG_LINK)
 		return;
-	at = m->link.peer == PROCESS_POLICY ? &dialer.policy : m->link.peer == PROCESS_RECORDER ? &dialer.recorder : NULL;
+	at = m->link.peer == PROCESS_POLICY     ? &dialer.policy
+	     : m->link.peer == PROCESS_RECORDER ? &dialer.recorder
+	                                        : NULL;
 	if (at == NULL)
 		return;
 	m->fd = -1;
 	peer_close(*at);
-	if ((*at = peer_open(dialer.loop, fd, PROCESS_DIALER, m->link.peer, 0, on_message, on_closed, NULL)) == NULL)
+	if ((*at = peer_open(dialer.loop, fd, PROCESS_DIALER, m->link.peer, 0, on_message, on_closed, NULL)) ==
+	    NULL)
 		log_fatal("out of memory");
 }
 

@@ -66,9 +66,19 @@ spans_are_read_and_written(void **state)
 		int64_t ms;
 		const char *back;
 	} rows[] = {
-	    {"90", 90000, "1m30s"}, {"90s", 90000, "1m30s"}, {"2h", 7200000, "2h"}, {"1h30m", 5400000, "1h30m"},
-	    {"1w", 604800000, "1w"}, {"0", 0, "0s"}, {"", -1, NULL}, {"x", -1, NULL}, {"5y", -1, NULL},
-	    {"-3", -1, NULL}, {"1.5h", -1, NULL}, {"99999999999999999999s", -1, NULL}, {"9999999999999w", -1, NULL},
+	    {"90", 90000, "1m30s"},
+	    {"90s", 90000, "1m30s"},
+	    {"2h", 7200000, "2h"},
+	    {"1h30m", 5400000, "1h30m"},
+	    {"1w", 604800000, "1w"},
+	    {"0", 0, "0s"},
+	    {"", -1, NULL},
+	    {"x", -1, NULL},
+	    {"5y", -1, NULL},
+	    {"-3", -1, NULL},
+	    {"1.5h", -1, NULL},
+	    {"99999999999999999999s", -1, NULL},
+	    {"9999999999999w", -1, NULL},
 	};
 	char back[64];
 
@@ -124,7 +134,8 @@ settings_tell_all_errors_with_their_lines(void **state)
 	char errors[2048];
 
 	(void)state;
-	assert_int_equal(sample_parse("# c\nnAmE \"a b\"  # more\nWORDS x  y\nSpan 1m\nSize 2M\nYes yes\n", &s, errors), 0);
+	assert_int_equal(
+	    sample_parse("# c\nnAmE \"a b\"  # more\nWORDS x  y\nSpan 1m\nSize 2M\nYes yes\n", &s, errors), 0);
 	assert_string_equal(s.name, "a b");
 	assert_string_equal(s.path, "/p");
 	assert_string_equal(s.words, "x y");
@@ -134,7 +145,10 @@ settings_tell_all_errors_with_their_lines(void **state)
 	assert_int_equal(s.yes, 1);
 	settings_wipe(sample_rows, SAMPLE_ROWS, &s);
 
-	assert_int_equal(sample_parse("Numbr 4\nNumber 11\nSpan soon\nPath here\nName \"open\nName a b\nNumber 3\nYes\n", &s, errors), 9);
+	assert_int_equal(
+	    sample_parse(
+	        "Numbr 4\nNumber 11\nSpan soon\nPath here\nName \"open\nName a b\nNumber 3\nYes\n", &s, errors),
+	    9);
 	assert_non_null(strstr(errors, "f:1: Numbr: no such keyword"));
 	assert_non_null(strstr(errors, "f:2: Number: 11 is out of range: 1 to 10"));
 	assert_non_null(strstr(errors, "f:3: Span: 'soon' is not a time"));
@@ -183,7 +197,8 @@ a_ring_carries_every_frame_once(void **state)
 		uint32_t len = (uint32_t)((put * 7919) % (RING_FRAME_MAX + 1));
 
 		memset(payload, (int)(put & 0xff), sizeof(payload));
-		f = (struct ring_frame){.type = 3, .stream = 1, .channel = (uint32_t)put, .at = payload, .len = len};
+		f = (struct ring_frame){
+		    .type = 3, .stream = 1, .channel = (uint32_t)put, .at = payload, .len = len};
 		if (ring_put(w, &f)) {
 			put++;
 			continue;

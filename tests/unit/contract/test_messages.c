@@ -29,18 +29,18 @@
 
 #define E() F(u8, none)
 #define F(type, field) m->field = SAMPLE_##type;
-#define MESSAGE(number, NAME, name, carries, fields)     \
-	static void fill_##name(struct msg_##name *m)    \
-	{                                                \
-		fields                                   \
+#define MESSAGE(number, NAME, name, carries, fields)  \
+	static void fill_##name(struct msg_##name *m) \
+	{                                             \
+		fields                                \
 	}
 #include "contract/messages.def"
 #undef F
 #define F(type, field) &&SAME_##type(a->field, b->field)
-#define MESSAGE(number, NAME, name, carries, fields)                                        \
-	static int same_##name(const struct msg_##name *a, const struct msg_##name *b)     \
-	{                                                                                   \
-		return (1 fields);                                                          \
+#define MESSAGE(number, NAME, name, carries, fields)                                   \
+	static int same_##name(const struct msg_##name *a, const struct msg_##name *b) \
+	{                                                                              \
+		return (1 fields);                                                     \
 	}
 #include "contract/messages.def"
 #undef F
@@ -146,8 +146,8 @@ goes_no_way_that_the_table_does_not_name(void **state)
 				struct wire w = {0};
 
 				fill(&sent, types[i]);
-				assert_int_equal(message_encode(&w, &sent, from, to),
-				    is_a_way(types[i], from, to) ? 0 : -1);
+				assert_int_equal(
+				    message_encode(&w, &sent, from, to), is_a_way(types[i], from, to) ? 0 : -1);
 				wire_free(&w);
 			}
 }
@@ -168,8 +168,8 @@ has_a_link_for_every_way(void **state)
 static void
 tells_policy_no_session_bytes(void **state)
 {
-	static const enum message_type allowed[] = {MSG_ASK, MSG_ASK_ENDED, MSG_LEASE_HELD, MSG_VISIT, MSG_REFUSED,
-	    MSG_VERB, MSG_VERB_GONE};
+	static const enum message_type allowed[] = {
+	    MSG_ASK, MSG_ASK_ENDED, MSG_LEASE_HELD, MSG_VISIT, MSG_REFUSED, MSG_VERB, MSG_VERB_GONE};
 	size_t found = 0;
 
 	(void)state;

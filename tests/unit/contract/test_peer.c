@@ -144,10 +144,10 @@ a_broken_promise_ends_the_link(void **state)
 		size_t len;
 		const char *why;
 	} rows[] = {
-	    {"\0\1\0\1\6", 5, ""},                        /* a good HELLO, then the end */
-	    {"\0\1\0\1\5", 5, "HELLO"},                   /* somebody else's */
-	    {"\0\1\0\2\6", 5, "version"},                 /* another contract */
-	    {"\0\36\0\0\0\0", 6, "malformed"},            /* HOST_KEY: not this way, nor first */
+	    {"\0\1\0\1\6", 5, ""},             /* a good HELLO, then the end */
+	    {"\0\1\0\1\5", 5, "HELLO"},        /* somebody else's */
+	    {"\0\1\0\2\6", 5, "version"},      /* another contract */
+	    {"\0\36\0\0\0\0", 6, "malformed"}, /* HOST_KEY: not this way, nor first */
 	    {"x", 1, "malformed"},
 	};
 
@@ -158,7 +158,8 @@ a_broken_promise_ends_the_link(void **state)
 
 		s.loop = loop_new();
 		pair_make(pair);
-		assert_non_null(peer_open(s.loop, pair[0], PROCESS_AUTH, PROCESS_SESSION, 7, on_message, on_closed, &s));
+		assert_non_null(
+		    peer_open(s.loop, pair[0], PROCESS_AUTH, PROCESS_SESSION, 7, on_message, on_closed, &s));
 		assert_int_equal(send(pair[1], rows[i].bytes, rows[i].len, 0), (ssize_t)rows[i].len);
 		close(pair[1]);
 		loop_run(s.loop);
