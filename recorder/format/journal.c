@@ -220,8 +220,6 @@ record_read(const uint8_t *data, size_t len, size_t at, struct journal_record *r
 	memcpy(r->stream, h + 16, 16);
 	if (r->from > r->to || (is_sealed(r->type) && (body < JOURNAL_TAG_BYTES || r->sequence == 0)))
 		return (0);
-	if (r->type == JOURNAL_FRAMES && r->to - r->from != body - JOURNAL_TAG_BYTES)
-		return (0);
 	*end = at + JOURNAL_HEAD_BYTES + body;
 	return (1);
 }
@@ -298,4 +296,38 @@ journal_open(const struct journal_record *r, const uint8_t key[JOURNAL_KEY_BYTES
 		return (0);
 	OPENSSL_cleanse(out, len);
 	return (-1);
+}
+
+size_t
+journal_frame_write(uint8_t *out, const struct ring_frame *f)
+{
+	memset(out, 0, JOURNAL_FRAME_HEAD);
+	out[0] = (uint8_t)(f->type >> 8);
+	out[1] = (uint8_t)f->type;
+	put32(out + 4, f->stream);
+	put32(out + 8, f->channel);
+	put32(out + 12, f->len);
+	put64(out + 16, f->sequence);
+	put64(out + 24, (uint64_t)f->boot_us);
+	if (f->len > 0)
+		memcpy(out + JOURNAL_FRAME_HEAD, f->at, f->len);
+	return (JOURNAL_FRAME_HEAD + f->len);
+}
+
+int
+journal_frame_next(const uint8_t *plain, size_t len, size_t *offset, struct ring_frame *f)
+{
+	const uint8_t *h = plain + *offset;
+
+	if (*offset == len)
+		return (0);
+	if (len - *offset < JOURNAL_FRAME_HEAD || h[2] != 0 || h[3] != 0)
+		return (-1);
+	*f = (struct ring_frame){.type = (uint16_t)(h[0] << 8 | h[1]), .stream = get32(h + 4), .channel = get32(h + 8),
+	    .len = get32(h + 12), .sequence = get64(h + 16), .boot_us = (int64_t)get64(h + 24),
+	    .at = h + JOURNAL_FRAME_HEAD};
+	if (f->len > RING_FRAME_MAX || f->len > len - *offset - JOURNAL_FRAME_HEAD)
+		return (-1);
+	*offset += JOURNAL_FRAME_HEAD + f->len;
+	return (1);
 }

@@ -28,6 +28,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/ring.h"
+
 #define JOURNAL_FILE_BYTES	24u
 #define JOURNAL_HEAD_BYTES	80u
 #define JOURNAL_TAG_BYTES	16u
@@ -38,8 +40,8 @@
 enum journal_type {
 	JOURNAL_HEADER = 1,	/* age header, not sealed by us */
 	JOURNAL_BEGIN = 2,	/* sealed: JSON, what the recording is of and how the segment begins */
-	JOURNAL_FRAMES = 3,	/* sealed: whole ring frames, exactly the ring's bytes [from, to) */
-	JOURNAL_END = 4,	/* sealed: one END frame that the recorder itself wrote */
+	JOURNAL_FRAMES = 3,	/* sealed: the frames that stood in the ring at [from, to), journal_frame_next() reads them */
+	JOURNAL_END = 4,	/* sealed: the END frame of a stream, written by the recorder itself */
 	JOURNAL_NOTE = 5	/* plain JSON of the recorder for its successor (positions, leaves); no content */
 };
 
@@ -114,6 +116,17 @@ int	journal_resync(struct journal_scan *s);
  * key is not this record's or any byte of head or body was changed; `out` is then wiped.
  */
 int	journal_open(const struct journal_record *r, const uint8_t key[JOURNAL_KEY_BYTES], uint8_t *out);
+
+/*
+ * Frames inside the plaintext of JOURNAL_FRAMES and JOURNAL_END: u16 type, u16 zero, u32 stream, u32 channel, u32 payload
+ * bytes, u64 sequence, i64 boot clock in microseconds, payload; one behind the other.
+ */
+#define JOURNAL_FRAME_HEAD	32u
+
+size_t	journal_frame_write(uint8_t *out, const struct ring_frame *f);	/* gives JOURNAL_FRAME_HEAD + f->len */
+
+/* Reads the frame at *offset (0 at first; f->at is lent): 1 a frame, 0 the end, -1 malformed. */
+int	journal_frame_next(const uint8_t *plain, size_t len, size_t *offset, struct ring_frame *f);
 
 /* The CRC-32C (Castagnoli) of `len` bytes, going on from `crc` (0 at first). */
 uint32_t	journal_crc(uint32_t crc, const void *bytes, size_t len);
