@@ -22,6 +22,18 @@ word_ok(const char *text, const char *letters, size_t low, size_t high)
 	return (length >= low && length <= high && strspn(text, letters) == length);
 }
 
+/* A segment's name says again what the other members say. */
+static int
+name_ok(const struct leaf *leaf)
+{
+	enum segment_track track;
+	enum segment_form form;
+	uint32_t number;
+
+	return (segment_name_parse(leaf->name, &track, &number, &form) == 0 && track == leaf->track &&
+	    number == leaf->number && (form == SEGMENT_FORM_RECOVERED) == (leaf->made == LEAF_RECOVERED));
+}
+
 #define HEX_LETTERS	"0123456789abcdef"
 #define CAUSE_LETTERS	"abcdefghijklmnopqrstuvwxyz0123456789-"
 
@@ -39,6 +51,8 @@ leaf_write(struct blob *to, const struct leaf *leaf)
 		failed |= blob_add_format(to, ",\"at\":%lld", (long long)leaf->at_ms) | add_digest(to, "meta", leaf->meta);
 		break;
 	case LEAF_SEGMENT:
+		if (!name_ok(leaf))
+			failed = -1;
 		failed |= blob_add_format(to, ",\"track\":\"%s\",\"n\":%u,\"name\":", tracks[leaf->track], leaf->number) |
 		    blob_add_json(to, leaf->name, strlen(leaf->name)) | add_digest(to, "sha256", leaf->sealed.sha256) |
 		    blob_add_format(to, ",\"size\":%llu", (unsigned long long)leaf->sealed.size) |
