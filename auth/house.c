@@ -1,0 +1,344 @@
+/* lodge-auth as a whole: see house.h. */
+#include "house.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "visitor.h"
+
+int
+house_methods(const char *methods)
+{
+	if (strcmp(methods, "publickey") == 0)
+		return (0);
+	return (strcmp(methods, "publickey,keyboard-interactive") == 0 ? 1 : -1);
+}
+
+uint64_t
+house_ask(struct house *h)
+{
+	return (++h->asks);
+}
+
+/* ---- visitors ---- */
+
+struct visitor *
+house_visitor(struct house *h, uint64_t conn)
+{
+	struct visitor *v = h->buckets[conn % HOUSE_BUCKETS];
+
+	while (v != NULL && v->kept.conn != conn)
+		v = v->next;
+	return (v);
+}
+
+static struct visitor *
+visitor_add(struct house *h, uint64_t conn)
+{
+	struct visitor *v = visitor_new(h, conn);
+
+	if (v == NULL)
+		return (NULL);
+	v->next = h->buckets[conn % HOUSE_BUCKETS];
+	h->buckets[conn % HOUSE_BUCKETS] = v;
+	return (v);
+}
+
+static void
+visitor_remove(struct house *h, uint64_t conn)
+{
+	struct visitor **at = &h->buckets[conn % HOUSE_BUCKETS], *v;
+
+	while (*at != NULL && (*at)->kept.conn != conn)
+		at = &(*at)->next;
+	live_forget(h->live, conn);
+	if ((v = *at) == NULL)
+		return;
+	*at = v->next;
+	visitor_free(v);
+}
+
+typedef void each_fn(struct house *h, struct visitor *v);
+
+static void
+visitors_each(struct house *h, each_fn *fn)
+{
+	for (size_t i = 0; i < HOUSE_BUCKETS; i++)
+		for (struct visitor *v = h->buckets[i], *next; v != NULL; v = next) {
+			next = v->next;
+			fn(h, v);
+		}
+}
+
+static void
+each_restate(struct house *h, struct visitor *v)
+{
+	(void)h;
+	login_restate(v);
+}
+
+static void
+each_keep(struct house *h, struct visitor *v)
+{
+	(void)h;
+	visitor_keep(v);
+}
+
+static void
+each_remove_unlinked(struct house *h, struct visitor *v)
+{
+	if (v->link == NULL)
+		visitor_remove(h, v->kept.conn);
+}
+
+static void
+each_remove(struct house *h, struct visitor *v)
+{
+	(void)h;
+	visitor_free(v);
+}
+
+/* Connections of an auth before us that ended while nobody was here to be told. */
+static void
+on_adopted(void *ctx)
+{
+	visitors_each(ctx, each_remove_unlinked);
+}
+
+/* The table that the auth before us kept: who is in there lives, until gateway says otherwise. */
+static void
+memory_take(struct house *h, int fd)
+{
+	struct live *live = live_open(fd, (size_t)h->set->max_connections);
+	struct live_state state;
+	struct visitor *v;
+	size_t at = 0, adopted = 0;
+
+	if (live == NULL) {
+		log_error("the table of living connections cannot be mapped; they will not outlive a restart of auth");
+		return;
+	}
+	live_close(h->live);
+	h->live = live;
+	while (live_next(live, &at, &state)) {
+		if (house_visitor(h, state.conn) != NULL || state.state >= LOGIN_STATES ||
+		    (v = visitor_add(h, state.conn)) == NULL)
+			continue;
+		v->kept = state;
+		if (state.state == LOGIN_TALKING)
+			v->kept.state = LOGIN_KEYED;
+		adopted++;
+	}
+	visitors_each(h, each_keep);
+	if (adopted > 0) {
+		log_info("%zu connections are older than this process", adopted);
+		timer_after(h->adopting, HOUSE_ADOPT_MS);
+		if (h->policy != NULL)
+			visitors_each(h, each_restate);
+	}
+}
+
+/* ---- policy ---- */
+
+static void
+attempt_post(struct house *h, const struct attempt *a)
+{
+	peer_post(h->policy, LOGIN_EVENT, login_event, .conn = a->conn, .login = bytes_text(a->login),
+	    .method = bytes_text(a->method), .reason = (uint16_t)a->reason, .source = bytes_text(a->source),
+	    .port = a->port, .fingerprint = bytes_text(a->fingerprint), .at_wall_ms = a->at_wall_ms);
+}
+
+void
+house_attempt(struct house *h, const struct attempt *a)
+{
+	if (a->reason != REASON_NONE)
+		log_info("connection %llu: %s from %s: %s%s%s %s", (unsigned long long)a->conn, a->login, a->source,
+		    a->method, a->method[0] == '\0' ? "" : ": ", reason_code(a->reason), a->fingerprint);
+	if (h->policy != NULL) {
+		attempt_post(h, a);
+		return;
+	}
+	if (h->attempts_count == HOUSE_ATTEMPTS_MAX) {
+		log_error("policy is away and too much happened: the oldest attempt to log in is forgotten");
+		h->attempts_first = (h->attempts_first + 1) % HOUSE_ATTEMPTS_MAX;
+		h->attempts_count--;
+	}
+	h->attempts[(h->attempts_first + h->attempts_count++) % HOUSE_ATTEMPTS_MAX] = *a;
+}
+
+static void
+on_policy(struct peer *p, struct message *m, void *ctx)
+{
+	struct house *h = ctx;
+	struct visitor *v;
+
+	if (p != h->policy)
+		return;
+	switch (m->type) {
+	case MSG_PERSON:
+		if ((v = house_visitor(h, m->person.ask)) != NULL)
+			login_on_person(v, &m->person);
+		break;
+	case MSG_IDENTITY_HELD:
+		if ((v = house_visitor(h, m->identity_held.conn)) != NULL)
+			login_on_held(v, m->identity_held.reason);
+		break;
+	case MSG_CERTIFY:
+		if ((v = house_visitor(h, m->certify.conn)) != NULL)
+			certify_permit(v, &m->certify);
+		break;
+	case MSG_GRACE_CAP: {
+		char person[LIVE_PERSON_SIZE];
+
+		if (bytes_copy(person, sizeof(person), m->grace_cap.login) == -1)
+			log_fatal("policy's login for GRACE_CAP is too long");
+		live_grace_end(h->live, person);
+		break;
+	}
+	default:
+		log_fatal("policy sent %s, which is not for auth", message_name(m->type));
+	}
+}
+
+static void
+on_policy_closed(struct peer *p, const char *why, void *ctx)
+{
+	struct house *h = ctx;
+
+	if (*why != '\0')
+		log_fatal("policy: %s", why);
+	if (p == h->policy)
+		h->policy = NULL;
+	peer_close(p);
+}
+
+static void
+policy_link(struct house *h, int fd)
+{
+	peer_close(h->policy);
+	h->policy = peer_open(h->loop, fd, PROCESS_AUTH, PROCESS_POLICY, 0, on_policy, on_policy_closed, h);
+	for (; h->policy != NULL && h->attempts_count > 0; h->attempts_count--) {
+		attempt_post(h, &h->attempts[h->attempts_first]);
+		h->attempts_first = (h->attempts_first + 1) % HOUSE_ATTEMPTS_MAX;
+	}
+	visitors_each(h, each_restate);
+}
+
+/* ---- gateway ---- */
+
+static struct visitor *
+talk_find(struct house *h, uint64_t ask)
+{
+	for (size_t i = 0; i < HOUSE_BUCKETS; i++)
+		for (struct visitor *v = h->buckets[i]; v != NULL; v = v->next)
+			if (v->talk.is_on && v->talk.ask == ask)
+				return (v);
+	return (NULL);
+}
+
+static void
+session_link(struct house *h, uint64_t conn, int fd, struct bytes source, uint16_t port)
+{
+	struct visitor *v = house_visitor(h, conn);
+	char text[LIVE_SOURCE_SIZE];
+
+	if (conn == 0 || bytes_copy(text, sizeof(text), source) == -1)
+		log_fatal("gateway's link for connection %llu makes no sense", (unsigned long long)conn);
+	if (v == NULL && (v = visitor_add(h, conn)) == NULL) {
+		log_error("no memory for connection %llu", (unsigned long long)conn);
+		close(fd);
+		return;
+	}
+	visitor_link(v, fd, text, port);
+}
+
+static void
+pam_link(struct house *h, uint64_t ask, int fd)
+{
+	struct visitor *v = talk_find(h, ask);
+
+	if (v != NULL && v->talk.link == NULL && !v->talk.made_up)
+		talk_link(v, fd);
+	else
+		close(fd); /* they left meanwhile */
+}
+
+/* It ended before its link came, or without a word. */
+static void
+pam_gone(struct house *h, uint64_t ask)
+{
+	struct visitor *v = talk_find(h, ask);
+
+	if (v != NULL && v->talk.link == NULL && !v->talk.made_up)
+		login_on_talked(v, REASON_PAM_TROUBLE);
+}
+
+void
+house_on_gateway(struct peer *p, struct message *m, void *ctx)
+{
+	struct house *h = ctx;
+	int fd = m->fd;
+
+	h->gateway = p;
+	switch (m->type) {
+	case MSG_LINK:
+		m->fd = -1;
+		if (m->link.peer == PROCESS_SESSION)
+			session_link(h, m->link.conn, fd, m->link.source, m->link.port);
+		else if (m->link.peer == PROCESS_POLICY)
+			policy_link(h, fd);
+		else if (m->link.peer == PROCESS_PAM)
+			pam_link(h, m->link.conn, fd);
+		else
+			log_fatal("gateway made a link to process %u", m->link.peer);
+		break;
+	case MSG_MEMORY:
+		if (m->memory.what != MEMORY_LIVE)
+			log_fatal("gateway sent memory that is not for auth");
+		m->fd = -1;
+		memory_take(h, fd);
+		break;
+	case MSG_SESSION_GONE:
+		visitor_remove(h, m->session_gone.conn);
+		break;
+	case MSG_PAM_GONE:
+		pam_gone(h, m->pam_gone.ask);
+		break;
+	default:
+		log_fatal("gateway sent %s, which is not for auth", message_name(m->type));
+	}
+}
+
+int
+house_begin(struct house *h, struct loop *loop, const struct settings *set, struct signer *host_key,
+    struct signer *user_ca)
+{
+	h->loop = loop;
+	h->set = set;
+	h->host_key = host_key;
+	h->user_ca = user_ca;
+	h->wants_code = house_methods(set->authentication_methods) == 1;
+	h->delay_ms = HOUSE_CODE_DELAY_MS;
+	h->penalties = penalties_new(set->penalty_least, set->penalty_most);
+	h->live = live_open(-1, (size_t)set->max_connections);
+	h->adopting = timer_new(loop, on_adopted, h);
+	/* Not a number that the auth before us gave: gateway may still say that such a lodge-pam is gone. */
+	h->asks = (uint64_t)clock_wall_ms() << 16;
+	return (h->penalties == NULL || h->live == NULL || h->adopting == NULL ? -1 : 0);
+}
+
+void
+house_end(struct house *h)
+{
+	visitors_each(h, each_remove);
+	memset(h->buckets, 0, sizeof(h->buckets));
+	peer_close(h->policy);
+	timer_free(h->adopting);
+	live_close(h->live);
+	penalties_free(h->penalties);
+	signer_free(h->host_key);
+	signer_free(h->user_ca);
+}

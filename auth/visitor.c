@@ -1,0 +1,167 @@
+/* One connection, as auth sees it: see visitor.h.  Here its birth, its link and its end. */
+#include "visitor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/secret.h"
+
+static void
+on_reply_due(void *ctx)
+{
+	login_on_reply_due(ctx);
+}
+
+static void
+on_deadline(void *ctx)
+{
+	login_on_deadline(ctx);
+}
+
+static void
+on_wishing(void *ctx)
+{
+	certify_on_late(ctx);
+}
+
+struct visitor *
+visitor_new(struct house *h, uint64_t conn)
+{
+	struct visitor *v = calloc(1, sizeof(*v));
+
+	if (v == NULL)
+		return (NULL);
+	v->house = h;
+	v->kept.conn = conn;
+	v->reply = timer_new(h->loop, on_reply_due, v);
+	v->deadline = timer_new(h->loop, on_deadline, v);
+	v->wishing = timer_new(h->loop, on_wishing, v);
+	if (v->reply == NULL || v->deadline == NULL || v->wishing == NULL) {
+		visitor_free(v);
+		return (NULL);
+	}
+	return (v);
+}
+
+void
+visitor_free(struct visitor *v)
+{
+	if (v == NULL)
+		return;
+	talk_end(v);
+	timer_free(v->reply);
+	timer_free(v->deadline);
+	timer_free(v->wishing);
+	peer_close(v->link);
+	free(v->person.keys);
+	secret_wipe(v, sizeof(*v));
+	free(v);
+}
+
+void
+visitor_keep(struct visitor *v)
+{
+	if (v->house->live != NULL && live_keep(v->house->live, &v->kept) == -1)
+		log_warning("the table of living connections is full: connection %llu will not outlive a restart of auth",
+		    (unsigned long long)v->kept.conn);
+}
+
+void
+visitor_cut(struct visitor *v, const char *why)
+{
+	log_warning("connection %llu: %s; its link is closed", (unsigned long long)v->kept.conn, why);
+	login_on_unlinked(v);
+	peer_close(v->link);
+	v->link = NULL;
+}
+
+/* RFC 4253 §8: the hash of the first key exchange is the session identifier, for ever. */
+static void
+visitor_sign(struct visitor *v, const struct msg_sign *m)
+{
+	struct live_identifier *id = &v->kept.legs[m->leg < LIVE_LEGS ? m->leg : 0];
+	uint8_t signature[SIGNER_SIGNATURE_SIZE];
+
+	if (m->hash.len != 32 && m->hash.len != 48 && m->hash.len != LIVE_HASH_MAX) {
+		visitor_cut(v, "asked to sign what is no exchange hash");
+		return;
+	}
+	if (m->leg >= LIVE_LEGS || (m->leg != 0 && v->kept.state != LOGIN_IN)) {
+		visitor_cut(v, "asked to sign for a leg that cannot be");
+		return;
+	}
+	if (signer_sign(v->house->host_key, m->hash, signature) == -1) {
+		visitor_cut(v, "its exchange hash could not be signed");
+		return;
+	}
+	if (id->len == 0) {
+		memcpy(id->at, m->hash.at, m->hash.len);
+		id->len = (uint8_t)m->hash.len;
+		visitor_keep(v);
+	}
+	peer_post(v->link, SIGNED, signed_, .ask = m->ask, .signature = bytes_of(signature, sizeof(signature)));
+}
+
+static void
+on_session(struct peer *p, struct message *m, void *ctx)
+{
+	struct visitor *v = ctx;
+
+	if (p != v->link)
+		return;
+	switch (m->type) {
+	case MSG_SIGN:
+		visitor_sign(v, &m->sign);
+		break;
+	case MSG_PROOF:
+		login_on_proof(v, &m->proof);
+		break;
+	case MSG_KEY_OFFER:
+		login_on_offer(v, &m->key_offer);
+		break;
+	case MSG_LOGIN_STEP:
+		login_on_step(v, &m->login_step);
+		break;
+	case MSG_ANSWERS:
+		talk_on_answers(v, &m->answers);
+		break;
+	case MSG_LOGIN_UNREADABLE:
+		login_on_unreadable(v, &m->login_unreadable);
+		break;
+	case MSG_CERT_WANTED:
+		certify_on_wanted(v, &m->cert_wanted);
+		break;
+	default:
+		visitor_cut(v, "sent a message that is not for auth");
+	}
+}
+
+static void
+on_session_closed(struct peer *p, const char *why, void *ctx)
+{
+	struct visitor *v = ctx;
+
+	if (*why != '\0')
+		log_warning("connection %llu: %s", (unsigned long long)v->kept.conn, why);
+	if (p == v->link) {
+		login_on_unlinked(v);
+		v->link = NULL;
+	}
+	peer_close(p);
+}
+
+void
+visitor_link(struct visitor *v, int fd, const char *source, uint16_t port)
+{
+	struct live_state *k = &v->kept;
+
+	login_on_unlinked(v);
+	peer_close(v->link);
+	snprintf(k->source, sizeof(k->source), "%s", source);
+	k->port = port;
+	v->link = peer_open(
+	    v->house->loop, fd, PROCESS_AUTH, PROCESS_SESSION, k->conn, on_session, on_session_closed, v);
+	visitor_keep(v);
+	peer_post(v->link, HOST_KEY, host_key, .blob = signer_public(v->house->host_key));
+}
