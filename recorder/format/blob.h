@@ -8,10 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifndef BASE_WIRE_H
-#include "format/bytes.h"
-#endif
-
 struct blob {
 	unsigned char	*at;	/* NULL while room is 0 */
 	size_t		 size;	/* bytes in use */

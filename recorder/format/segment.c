@@ -232,6 +232,9 @@ segment_report_text(const struct segment_report *report, char *out, size_t room)
 	case SEGMENT_FILE:
 		(void)snprintf(out, room, "%s", strerror(errno));
 		break;
+	case SEGMENT_RECORD:
+		(void)snprintf(out, room, "log record %llu does not open", (unsigned long long)report->chunk);
+		break;
 	case SEGMENT_FAILED:
 		(void)snprintf(out, room, "no memory");
 		break;

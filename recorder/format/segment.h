@@ -63,12 +63,13 @@ enum segment_fault {
 	SEGMENT_TOO_LONG,
 	SEGMENT_SINK,
 	SEGMENT_FILE,		/* see errno */
+	SEGMENT_RECORD,		/* a record of a recovered log does not open or is not whole: see `chunk` */
 	SEGMENT_FAILED		/* memory */
 };
 struct segment_report {
 	enum segment_fault	fault;
 	enum age_error		age;
-	uint64_t		chunk;		/* 64 KiB chunk of the age payload, from 0 */
+	uint64_t		chunk;		/* 64 KiB chunk of the age payload, or record of the log, from 0 */
 };
 
 /* One line without newline: "64 KiB chunk 3: chunk authentication failed". */

@@ -1,6 +1,6 @@
 /*
  * index.json of a recording: where and when, never what.  Listed in SHA256SUMS like the segments, so it is written
- * last but one.  Order of segments is order of time.
+ * last but one.  The main track's segments come first, then the input track's, each by number.
  */
 #ifndef FORMAT_SESSIONINDEX_H
 #define FORMAT_SESSIONINDEX_H

@@ -1,0 +1,622 @@
+/*
+ * The database on SQLite; see store.h.  The SQL of rows is made from rows.h, that of queries stands in queries.def;
+ * every statement is prepared when the store opens, so that a wrong schema is found then and not tonight.
+ */
+#include <sys/stat.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store.h"
+
+#define STORE_VERSION 1
+#define STORE_APPLICATION 0x4c6f6467 /* "Lodg", in the file's header: see PRAGMA application_id */
+#define SQL_MAX 4096
+
+enum column_kind { COLUMN_ID, COLUMN_TEXT, COLUMN_INT };
+
+struct column {
+	const char	*name;
+	enum column_kind kind;
+	size_t		 offset, size;
+};
+
+#define COLUMN_OF_ID(field) { #field, COLUMN_ID, offsetof(struct ROW, field), 8 },
+#define COLUMN_OF_TEXT(field, size) { #field, COLUMN_TEXT, offsetof(struct ROW, field), size },
+#define COLUMN_OF_INT(field) { #field, COLUMN_INT, offsetof(struct ROW, field), 8 },
+#define COLUMNS_OF(COLUMNS) { COLUMNS(COLUMN_OF_ID, COLUMN_OF_TEXT, COLUMN_OF_INT) }
+#define ROW vendor
+static const struct column vendor_columns[] = COLUMNS_OF(VENDOR_COLUMNS);
+#undef ROW
+#define ROW person
+static const struct column person_columns[] = COLUMNS_OF(PERSON_COLUMNS);
+#undef ROW
+#define ROW person_key
+static const struct column person_key_columns[] = COLUMNS_OF(PERSON_KEY_COLUMNS);
+#undef ROW
+#define ROW target
+static const struct column target_columns[] = COLUMNS_OF(TARGET_COLUMNS);
+#undef ROW
+#define ROW target_key
+static const struct column target_key_columns[] = COLUMNS_OF(TARGET_KEY_COLUMNS);
+#undef ROW
+#define ROW request
+static const struct column request_columns[] = COLUMNS_OF(REQUEST_COLUMNS);
+#undef ROW
+#define ROW decision
+static const struct column decision_columns[] = COLUMNS_OF(DECISION_COLUMNS);
+#undef ROW
+#define ROW grant
+static const struct column grant_columns[] = COLUMNS_OF(GRANT_COLUMNS);
+#undef ROW
+#define ROW visitor
+static const struct column visitor_columns[] = COLUMNS_OF(VISITOR_COLUMNS);
+#undef ROW
+#define ROW stream
+static const struct column stream_columns[] = COLUMNS_OF(STREAM_COLUMNS);
+#undef ROW
+#define ROW asking
+static const struct column asking_columns[] = COLUMNS_OF(ASKING_COLUMNS);
+#undef ROW
+#define ROW verb_done
+static const struct column verb_done_columns[] = COLUMNS_OF(VERB_COLUMNS);
+#undef ROW
+#define ROW event
+static const struct column event_columns[] = COLUMNS_OF(EVENT_COLUMNS);
+#undef ROW
+#define ROW meta
+static const struct column meta_columns[] = COLUMNS_OF(META_COLUMNS);
+#undef ROW
+
+static const struct table {
+	const char	    *name;
+	size_t		     size, keys, count;
+	const struct column *columns;
+} tables[] = {
+#define TABLE(NAME, name, keys, COLUMNS) \
+	[ROWS_##NAME] = { #name, sizeof(struct name), keys, sizeof(name##_columns) / sizeof(name##_columns[0]), name##_columns },
+	ROW_TABLES(TABLE)
+#undef TABLE
+};
+
+static const struct {
+	enum row_table table;
+	const char    *arguments, *sql;
+} queries[] = {
+#define QUERY(NAME, TABLE, arguments, sql) [QUERY_##NAME] = { ROWS_##TABLE, arguments, sql },
+#include "queries.def"
+};
+
+/* Which columns are looked up besides the keys; a connection number and a recording's id name one row each. */
+static const char *const indexes[] = {
+	"CREATE UNIQUE INDEX visitor_conn ON visitor(conn)",
+	"CREATE UNIQUE INDEX stream_conn ON stream(conn, stream)",
+	"CREATE UNIQUE INDEX stream_id ON stream(id)",
+	"CREATE INDEX stream_person ON stream(person)",
+	"CREATE INDEX stream_state ON stream(state)",
+	"CREATE INDEX request_state ON request(state)",
+	"CREATE INDEX request_person ON request(person)",
+	"CREATE INDEX decision_request ON decision(request)",
+	"CREATE INDEX grant_state ON \"grant\"(state)",
+	"CREATE INDEX grant_request ON \"grant\"(request)",
+	"CREATE INDEX visitor_here ON visitor(ended_at)",
+	"CREATE INDEX visitor_person ON visitor(person, source)",
+	"CREATE INDEX asking_state ON asking(state)",
+	"CREATE INDEX asking_request ON asking(request)",
+	"CREATE INDEX event_held ON event(held) WHERE held = 0",
+};
+
+enum work { WORK_GET, WORK_ADD, WORK_SET, WORK_REMOVE, WORK_COUNT };
+
+struct store {
+	sqlite3	     *db;
+	sqlite3_stmt *rows[ROW_TABLE_COUNT][WORK_COUNT];
+	sqlite3_stmt *queries[QUERY_COUNT];
+	sqlite3_stmt *hold;
+	int	      begun;
+	char	      trouble[256];
+};
+
+static int
+store_fail(struct store *s, const char *what)
+{
+	if (s->trouble[0] == '\0')
+		snprintf(s->trouble, sizeof(s->trouble), "%s: %s", what, s->db == NULL ? "no memory" : sqlite3_errmsg(s->db));
+	return (-1);
+}
+
+const char *
+store_trouble(const struct store *s)
+{
+	return (s->trouble);
+}
+
+/* ---- SQL made from the tables ---- */
+
+static void
+sql_add(char sql[SQL_MAX], const char *format, ...)
+{
+	size_t n = strlen(sql);
+	va_list ap;
+
+	va_start(ap, format);
+	(void)vsnprintf(sql + n, SQL_MAX - n, format, ap);
+	va_end(ap);
+}
+
+static void
+sql_names(char sql[SQL_MAX], const struct table *t, const char *format, size_t from, size_t to, const char *between)
+{
+	for (size_t i = from; i < to; i++) {
+		sql_add(sql, format, t->columns[i].name, (int)(i + 1));
+		if (i + 1 < to)
+			sql_add(sql, "%s", between);
+	}
+}
+
+static void
+sql_create(char sql[SQL_MAX], const struct table *t)
+{
+	sql_add(sql, "CREATE TABLE \"%s\" (", t->name);
+	for (size_t i = 0; i < t->count; i++) {
+		const struct column *c = &t->columns[i];
+
+		if (c->kind == COLUMN_ID)
+			sql_add(sql, "\"%s\" INTEGER PRIMARY KEY AUTOINCREMENT, ", c->name);
+		else if (c->kind == COLUMN_TEXT)
+			sql_add(sql, "\"%s\" TEXT NOT NULL CHECK (length(CAST(\"%s\" AS BLOB)) < %d), ", c->name, c->name, (int)c->size);
+		else
+			sql_add(sql, "\"%s\" INTEGER NOT NULL, ", c->name);
+	}
+	sql[strlen(sql) - 2] = '\0';
+	if (t->columns[0].kind != COLUMN_ID) {
+		sql_add(sql, ", PRIMARY KEY (");
+		sql_names(sql, t, "\"%s\"", 0, t->keys, ", ");
+		sql_add(sql, ")");
+	}
+	sql_add(sql, ") STRICT");
+}
+
+static void
+sql_select(char sql[SQL_MAX], const struct table *t, const char *rest)
+{
+	sql_add(sql, "SELECT ");
+	sql_names(sql, t, "\"%s\"", 0, t->count, ", ");
+	sql_add(sql, " FROM \"%s\" %s", t->name, rest);
+}
+
+static void
+sql_work(char sql[SQL_MAX], const struct table *t, enum work work)
+{
+	switch (work) {
+	case WORK_GET:
+		sql_select(sql, t, "WHERE ");
+		break;
+	case WORK_ADD:
+		sql_add(sql, "INSERT INTO \"%s\" (", t->name);
+		sql_names(sql, t, "\"%s\"", 0, t->count, ", ");
+		sql_add(sql, ") VALUES (");
+		for (size_t i = 0; i < t->count; i++)
+			sql_add(sql, "?%d%s", (int)(i + 1), i + 1 < t->count ? ", " : ")");
+		return;
+	case WORK_SET:
+		sql_add(sql, "UPDATE \"%s\" SET ", t->name);
+		sql_names(sql, t, "\"%s\" = ?%d", t->keys, t->count, ", ");
+		sql_add(sql, " WHERE ");
+		break;
+	case WORK_REMOVE:
+		sql_add(sql, "DELETE FROM \"%s\" WHERE ", t->name);
+		break;
+	case WORK_COUNT:
+		return;
+	}
+	sql_names(sql, t, "\"%s\" = ?%d", 0, t->keys, " AND ");
+}
+
+static int
+sql_run(struct store *s, const char *sql)
+{
+	return (sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : store_fail(s, sql));
+}
+
+static int
+sql_prepare(struct store *s, const char *sql, sqlite3_stmt **to)
+{
+	if (sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, to, NULL) != SQLITE_OK)
+		return (store_fail(s, sql));
+	return (0);
+}
+
+/* ---- opening ---- */
+
+static int64_t
+pragma_read(struct store *s, const char *sql)
+{
+	sqlite3_stmt *q = NULL;
+	int64_t n = -1;
+
+	if (sqlite3_prepare_v2(s->db, sql, -1, &q, NULL) == SQLITE_OK && sqlite3_step(q) == SQLITE_ROW)
+		n = sqlite3_column_int64(q, 0);
+	(void)sqlite3_finalize(q);
+	return (n);
+}
+
+static int
+schema_make(struct store *s)
+{
+	char sql[SQL_MAX];
+
+	if (sql_run(s, "BEGIN IMMEDIATE") == -1)
+		return (-1);
+	for (size_t i = 0; i < ROW_TABLE_COUNT; i++) {
+		sql[0] = '\0';
+		sql_create(sql, &tables[i]);
+		if (sql_run(s, sql) == -1)
+			return (-1);
+	}
+	for (size_t i = 0; i < sizeof(indexes) / sizeof(indexes[0]); i++)
+		if (sql_run(s, indexes[i]) == -1)
+			return (-1);
+	snprintf(sql, sizeof(sql), "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", STORE_APPLICATION,
+	    STORE_VERSION);
+	return (sql_run(s, sql));
+}
+
+static int
+schema_check(struct store *s)
+{
+	int64_t version = pragma_read(s, "PRAGMA user_version");
+	int64_t application = pragma_read(s, "PRAGMA application_id");
+
+	if (version == 0 && application == 0 && pragma_read(s, "SELECT count(*) FROM sqlite_schema") == 0)
+		return (schema_make(s));
+	if (application != STORE_APPLICATION || version != STORE_VERSION) {
+		snprintf(s->trouble, sizeof(s->trouble), "not a database of this release (application %lld, version %lld; expected %d, %d)",
+		    (long long)application, (long long)version, STORE_APPLICATION, STORE_VERSION);
+		return (-1);
+	}
+	return (0);
+}
+
+static int
+statements_prepare(struct store *s)
+{
+	char sql[SQL_MAX];
+
+	for (size_t t = 0; t < ROW_TABLE_COUNT; t++)
+		for (size_t w = 0; w < WORK_COUNT; w++) {
+			if (tables[t].keys == tables[t].count && w == WORK_SET)
+				continue;
+			sql[0] = '\0';
+			sql_work(sql, &tables[t], (enum work)w);
+			if (sql_prepare(s, sql, &s->rows[t][w]) == -1)
+				return (-1);
+		}
+	for (size_t q = 0; q < QUERY_COUNT; q++) {
+		sql[0] = '\0';
+		sql_select(sql, &tables[queries[q].table], queries[q].sql);
+		if (sql_prepare(s, sql, &s->queries[q]) == -1)
+			return (-1);
+	}
+	return (sql_prepare(s, "UPDATE event SET held = 1 WHERE held = 0 AND sequence <= ?1", &s->hold));
+}
+
+struct store *
+store_open(const char *path, char *why, size_t size)
+{
+	struct store *s;
+	int fd;
+
+	if ((s = calloc(1, sizeof(*s))) == NULL) {
+		snprintf(why, size, "no memory");
+		return (NULL);
+	}
+	/* SQLite gives its log files the mode of the database: it must be right before the first of them exists. */
+	if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) == -1) {
+		snprintf(why, size, "%s: cannot be opened", path);
+		free(s);
+		return (NULL);
+	}
+	(void)close(fd);
+	if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL) != SQLITE_OK) {
+		(void)store_fail(s, "open");
+		goto bad;
+	}
+	(void)sqlite3_busy_timeout(s->db, 5000);
+	(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	if (sql_run(s, "PRAGMA journal_mode = WAL") == -1 || sql_run(s, "PRAGMA synchronous = FULL") == -1 ||
+	    sql_run(s, "PRAGMA cell_size_check = ON") == -1 || schema_check(s) == -1 || statements_prepare(s) == -1)
+		goto bad;
+	if (pragma_read(s, "PRAGMA synchronous") != 2) {
+		snprintf(s->trouble, sizeof(s->trouble), "the database does not write through");
+		goto bad;
+	}
+	return (s);
+bad:
+	snprintf(why, size, "%s: %s", path, s->trouble);
+	store_close(s);
+	return (NULL);
+}
+
+void
+store_close(struct store *s)
+{
+	if (s == NULL)
+		return;
+	for (size_t t = 0; t < ROW_TABLE_COUNT; t++)
+		for (size_t w = 0; w < WORK_COUNT; w++)
+			(void)sqlite3_finalize(s->rows[t][w]);
+	for (size_t q = 0; q < QUERY_COUNT; q++)
+		(void)sqlite3_finalize(s->queries[q]);
+	(void)sqlite3_finalize(s->hold);
+	(void)sqlite3_close(s->db);
+	free(s);
+}
+
+/* ---- transactions ---- */
+
+int
+store_begin(struct store *s)
+{
+	if (s->trouble[0] != '\0' || s->begun)
+		return (-1);
+	if (sql_run(s, "BEGIN IMMEDIATE") == -1)
+		return (-1);
+	s->begun = 1;
+	return (0);
+}
+
+int
+store_commit(struct store *s)
+{
+	if (!s->begun)
+		return (-1);
+	if (s->trouble[0] != '\0' || sql_run(s, "COMMIT") == -1) {
+		store_rollback(s);
+		return (-1);
+	}
+	s->begun = 0;
+	return (0);
+}
+
+void
+store_rollback(struct store *s)
+{
+	if (!s->begun)
+		return;
+	s->begun = 0;
+	(void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+/* ---- rows ---- */
+
+static int
+row_bind(sqlite3_stmt *q, const struct table *t, const void *row, size_t count, int with_id)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct column *c = &t->columns[i];
+		const unsigned char *at = (const unsigned char *)row + c->offset;
+		int64_t n;
+		int rc;
+
+		if (c->kind == COLUMN_TEXT) {
+			if (memchr(at, '\0', c->size) == NULL)
+				return (-1);
+			rc = sqlite3_bind_text(q, (int)(i + 1), (const char *)at, -1, SQLITE_TRANSIENT);
+		} else {
+			memcpy(&n, at, sizeof(n));
+			rc = c->kind == COLUMN_ID && !with_id ? sqlite3_bind_null(q, (int)(i + 1)) :
+								sqlite3_bind_int64(q, (int)(i + 1), n);
+		}
+		if (rc != SQLITE_OK)
+			return (-1);
+	}
+	return (0);
+}
+
+/* Reads the row at which q stands; -1 when a column is not what this release writes. */
+static int
+row_read(sqlite3_stmt *q, const struct table *t, void *row)
+{
+	memset(row, 0, t->size);
+	for (size_t i = 0; i < t->count; i++) {
+		const struct column *c = &t->columns[i];
+		unsigned char *at = (unsigned char *)row + c->offset;
+
+		if (c->kind == COLUMN_TEXT) {
+			const unsigned char *text = sqlite3_column_text(q, (int)i);
+			size_t n = (size_t)sqlite3_column_bytes(q, (int)i);
+
+			if (text == NULL || n >= c->size || memchr(text, '\0', n) != NULL)
+				return (-1);
+			memcpy(at, text, n);
+		} else {
+			int64_t n = sqlite3_column_int64(q, (int)i);
+
+			memcpy(at, &n, sizeof(n));
+		}
+	}
+	return (0);
+}
+
+/* Runs a statement that changes exactly `least` .. 1 rows; gives how many. */
+static int
+change_run(struct store *s, sqlite3_stmt *q, int least)
+{
+	int rc = sqlite3_step(q);
+	int changed = sqlite3_changes(s->db);
+
+	(void)sqlite3_reset(q);
+	if (rc == SQLITE_CONSTRAINT)
+		return (-1); /* the asker's mistake, not the file's */
+	if (rc != SQLITE_DONE)
+		return (store_fail(s, "a change"));
+	return (changed < least || changed > 1 ? -1 : changed);
+}
+
+int
+store_get(struct store *s, enum row_table table, void *row)
+{
+	const struct table *t = &tables[table];
+	sqlite3_stmt *q = s->rows[table][WORK_GET];
+	int rc, found = -1;
+
+	if (s->trouble[0] != '\0' || row_bind(q, t, row, t->keys, 1) == -1)
+		return (-1);
+	if ((rc = sqlite3_step(q)) == SQLITE_ROW)
+		found = row_read(q, t, row) == -1 ? store_fail(s, t->name) : 1;
+	else
+		found = rc == SQLITE_DONE ? 0 : store_fail(s, t->name);
+	(void)sqlite3_reset(q);
+	return (found);
+}
+
+int
+store_add(struct store *s, enum row_table table, void *row)
+{
+	const struct table *t = &tables[table];
+	sqlite3_stmt *q = s->rows[table][WORK_ADD];
+	int64_t id;
+
+	if (s->trouble[0] != '\0' || !s->begun || row_bind(q, t, row, t->count, 0) == -1 || change_run(s, q, 1) == -1)
+		return (-1);
+	if (t->columns[0].kind == COLUMN_ID) {
+		id = sqlite3_last_insert_rowid(s->db);
+		memcpy((unsigned char *)row + t->columns[0].offset, &id, sizeof(id));
+	}
+	return (0);
+}
+
+int
+store_set(struct store *s, enum row_table table, const void *row)
+{
+	const struct table *t = &tables[table];
+	sqlite3_stmt *q = s->rows[table][WORK_SET];
+
+	if (s->trouble[0] != '\0' || !s->begun || row_bind(q, t, row, t->count, 1) == -1)
+		return (-1);
+	return (change_run(s, q, 1) == -1 ? -1 : 0);
+}
+
+int
+store_remove(struct store *s, enum row_table table, const void *row)
+{
+	const struct table *t = &tables[table];
+	sqlite3_stmt *q = s->rows[table][WORK_REMOVE];
+
+	if (s->trouble[0] != '\0' || !s->begun || row_bind(q, t, row, t->keys, 1) == -1)
+		return (-1);
+	return (change_run(s, q, 0));
+}
+
+/* ---- queries ---- */
+
+static int
+query_bind(sqlite3_stmt *q, const char *kinds, const struct arg *args, size_t count)
+{
+	if (strlen(kinds) != count)
+		return (-1);
+	for (size_t i = 0; i < count; i++) {
+		int rc = SQLITE_MISUSE;
+
+		if (kinds[i] == 't' && args[i].text != NULL)
+			rc = sqlite3_bind_text(q, (int)(i + 1), args[i].text, -1, SQLITE_TRANSIENT);
+		else if (kinds[i] == 'i' && args[i].text == NULL)
+			rc = sqlite3_bind_int64(q, (int)(i + 1), args[i].number);
+		if (rc != SQLITE_OK)
+			return (-1);
+	}
+	return (0);
+}
+
+static unsigned char *
+rows_grow(struct rows *r, size_t *room)
+{
+	unsigned char *more;
+
+	if (r->count == *room) {
+		*room = *room == 0 ? 8 : *room * 2;
+		if ((more = realloc(r->at, *room * r->size)) == NULL)
+			return (NULL);
+		r->at = more;
+	}
+	return (r->at + r->count * r->size);
+}
+
+int
+store_find(struct store *s, enum query query, const struct arg *args, size_t count, struct rows *found)
+{
+	const struct table *t = &tables[queries[query].table];
+	sqlite3_stmt *q = s->queries[query];
+	unsigned char *row;
+	size_t room = 0;
+	int rc = SQLITE_DONE;
+
+	*found = (struct rows){ .size = t->size };
+	if (s->trouble[0] != '\0')
+		return (-1);
+	if (query_bind(q, queries[query].arguments, args, count) == -1)
+		return (store_fail(s, "a query's arguments"));
+	while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
+		if ((row = rows_grow(found, &room)) == NULL || row_read(q, t, row) == -1)
+			break;
+		found->count++;
+	}
+	if (rc != SQLITE_DONE)
+		(void)store_fail(s, t->name);
+	(void)sqlite3_reset(q);
+	if (rc != SQLITE_DONE) {
+		rows_free(found);
+		return (-1);
+	}
+	return ((int)found->count);
+}
+
+void
+rows_free(struct rows *r)
+{
+	free(r->at);
+	*r = (struct rows){ .at = NULL };
+}
+
+/* ---- the rest ---- */
+
+int
+meta_read(struct store *s, const char *name, struct meta *m)
+{
+	*m = (struct meta){ .number = 0 };
+	snprintf(m->name, sizeof(m->name), "%s", name);
+	return (meta_get(s, m) == -1 ? -1 : 0);
+}
+
+int
+meta_put(struct store *s, const char *name, int64_t number, const char *text)
+{
+	struct meta m;
+	int known;
+
+	m = (struct meta){ .number = 0 };
+	snprintf(m.name, sizeof(m.name), "%s", name);
+	if ((known = meta_get(s, &m)) == -1)
+		return (-1);
+	m.number = number;
+	snprintf(m.text, sizeof(m.text), "%s", text);
+	return (known ? meta_set(s, &m) : meta_add(s, &m));
+}
+
+int
+events_hold(struct store *s, int64_t sequence)
+{
+	int rc;
+
+	if (s->trouble[0] != '\0' || !s->begun || sqlite3_bind_int64(s->hold, 1, sequence) != SQLITE_OK)
+		return (-1);
+	rc = sqlite3_step(s->hold);
+	(void)sqlite3_reset(s->hold);
+	return (rc == SQLITE_DONE ? 0 : store_fail(s, "the outbox"));
+}
