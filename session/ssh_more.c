@@ -1,0 +1,543 @@
+/*
+ * The door to libssh's private structures: see ssh_more.h.  The only file that includes its private headers; they
+ * belong to series 0.12 (etc/libssh takes no other), laid out by the library's own
+ * config.h, which session/libssh.cmake includes before everything else.
+ *
+ * Two ways in.  Packet hooks stand in libssh's list before its own handlers; they run after its filter of what may come
+ * in which state.  And the linker's --wrap turns two calls between libssh's files into calls of ours: one signs an
+ * exchange hash, the other verifies a signature (session/libssh.cmake).
+ */
+#include "ssh_more.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <libssh/priv.h>
+#include <libssh/session.h>
+#include <libssh/bind.h>
+#include <libssh/buffer.h>
+#include <libssh/channels.h>
+#include <libssh/crypto.h>
+#include <libssh/dh.h>
+#include <libssh/messages.h>
+#include <libssh/packet.h>
+#include <libssh/pki.h>
+#include <libssh/socket.h>
+#include <libssh/ssh2.h>
+
+struct more {
+	struct more *next;
+	ssh_session session; /* lent */
+	const struct ssh_more_hooks *hooks;
+	void *ctx;
+	struct ssh_counter_struct counter;
+	struct ssh_packet_callbacks_struct tries, answers, opens, requests;
+	/* the try that libssh reads just now; empty otherwise */
+	struct bytes key, signature;
+};
+
+static struct more *all; /* a handful: one connection and its targets */
+
+static struct more *
+more_of(ssh_session session)
+{
+	for (struct more *m = all; m != NULL; m = m->next)
+		if (m->session == session)
+			return (m);
+	return (NULL);
+}
+
+static struct reader
+packet_reader(ssh_buffer packet)
+{
+	return (reader_of(bytes_of(ssh_buffer_get(packet), ssh_buffer_get_len(packet))));
+}
+
+static size_t
+messages_queued(ssh_session session)
+{
+	return (session->ssh_message_list == NULL ? 0 : ssh_list_count(session->ssh_message_list));
+}
+
+/* Sends what was packed into out_buffer; packed is ssh_buffer_pack's result. */
+static int
+packet_go(ssh_session session, int packed)
+{
+	if (packed != SSH_OK) {
+		(void)ssh_buffer_reinit(session->out_buffer);
+		return (-1);
+	}
+	return (ssh_packet_send(session) == SSH_ERROR ? -1 : 0);
+}
+
+/* ---- tries (packets 50 and 61) ---- */
+
+static void
+try_failed(struct more *m, struct bytes user)
+{
+	(void)ssh_auth_reply_default(m->session, 0);
+	if (m->hooks->unreadable_try != NULL)
+		m->hooks->unreadable_try(m->ctx, user);
+}
+
+/* RFC 4252 7, and OpenSSH's PROTOCOL 3.1, whose host key stands between key and signature. */
+static struct bytes
+try_peek(struct more *m, ssh_buffer packet)
+{
+	struct reader r = packet_reader(packet);
+	struct bytes user = reader_get_bytes(&r), method;
+	int bound;
+
+	(void)reader_get_bytes(&r);
+	method = reader_get_bytes(&r);
+	if (r.failed)
+		return (user);
+	bound = bytes_are(method, "publickey-hostbound-v00@openssh.com");
+	if (!bound && !bytes_are(method, "publickey"))
+		return (user);
+	if (reader_get_u8(&r) == 0)
+		return (user);
+	(void)reader_get_bytes(&r);
+	m->key = reader_get_bytes(&r);
+	if (bound)
+		(void)reader_get_bytes(&r);
+	m->signature = reader_get_bytes(&r);
+	return (user);
+}
+
+/* libssh says a try to its user by queueing a message, or says nothing to anybody. */
+static int
+on_try(ssh_session session, uint8_t type, ssh_buffer packet, void *user)
+{
+	struct more *m = user;
+	struct bytes name;
+	size_t before = messages_queued(session);
+
+	if (!session->server)
+		return (SSH_PACKET_NOT_USED);
+	name = try_peek(m, packet);
+	(void)ssh_packet_userauth_request(session, type, packet, NULL);
+	m->key = m->signature = (struct bytes){NULL, 0};
+	if (messages_queued(session) == before)
+		try_failed(m, name);
+	return (SSH_PACKET_USED);
+}
+
+static int
+on_answers(ssh_session session, uint8_t type, ssh_buffer packet, void *user)
+{
+	size_t before = messages_queued(session);
+
+	if (!session->server)
+		return (SSH_PACKET_NOT_USED);
+	(void)ssh_packet_userauth_info_response(session, type, packet, NULL);
+	if (messages_queued(session) == before)
+		try_failed(user, bytes_text(""));
+	return (SSH_PACKET_USED);
+}
+
+/* ---- channels asked for (packet 90) ---- */
+
+/* libssh forgets the name of a type that it does not know; the message's originator, unused then, keeps it. */
+static int
+on_open(ssh_session session, uint8_t type, ssh_buffer packet, void *user)
+{
+	struct reader r = packet_reader(packet);
+	struct bytes name = reader_get_bytes(&r);
+	size_t before = messages_queued(session);
+	struct ssh_iterator *last;
+	ssh_message m;
+
+	(void)user;
+	(void)ssh_packet_channel_open(session, type, packet, NULL);
+	if (messages_queued(session) == before || (last = session->ssh_message_list->end) == NULL)
+		return (SSH_PACKET_USED);
+	m = (ssh_message)(uintptr_t)last->data;
+	if (m->type == SSH_REQUEST_CHANNEL_OPEN && m->channel_request_open.type == SSH_CHANNEL_UNKNOWN &&
+	    m->channel_request_open.originator == NULL)
+		m->channel_request_open.originator = bytes_dup(name);
+	return (SSH_PACKET_USED);
+}
+
+const char *
+ssh_more_channel_type(ssh_message m)
+{
+	if (m->type != SSH_REQUEST_CHANNEL_OPEN || m->channel_request_open.type != SSH_CHANNEL_UNKNOWN ||
+	    m->channel_request_open.originator == NULL)
+		return ("");
+	return (m->channel_request_open.originator);
+}
+
+int
+ssh_more_refuse_channel(ssh_message m, uint32_t code, const char *text)
+{
+	if (m->type != SSH_REQUEST_CHANNEL_OPEN)
+		return (-1);
+	return (
+	    packet_go(m->session, ssh_buffer_pack(m->session->out_buffer, "bddss", SSH2_MSG_CHANNEL_OPEN_FAILURE,
+	                              m->channel_request_open.sender, code, text, "en")));
+}
+
+/* ---- channel requests (packet 98) ---- */
+
+static int
+name_among(struct bytes name, const char *const *names)
+{
+	for (; *names != NULL; names++)
+		if (bytes_are(name, *names))
+			return (1);
+	return (0);
+}
+
+/* What libssh answers or tells by a channel callback, and what it makes a message of. */
+static const char *const told_to_server[] = {"signal", NULL};
+static const char *const told_to_client[] = {"exit-status", "exit-signal", "keepalive@openssh.com", NULL};
+static const char *const made_messages[] = {
+    "pty-req", "window-change", "subsystem", "shell", "exec", "env", "x11-req", NULL};
+
+static void
+request_answer(ssh_session session, ssh_channel channel, int good)
+{
+	(void)packet_go(
+	    session, ssh_buffer_pack(session->out_buffer, "bd",
+	                 good ? SSH2_MSG_CHANNEL_SUCCESS : SSH2_MSG_CHANNEL_FAILURE, channel->remote_channel));
+}
+
+static int
+on_request(ssh_session session, uint8_t type, ssh_buffer packet, void *user)
+{
+	struct more *m = user;
+	struct reader r = packet_reader(packet);
+	uint32_t number = reader_get_u32(&r);
+	struct bytes name = reader_get_bytes(&r), payload;
+	int wanted = reader_get_u8(&r) != 0, answer = SSH_MORE_REFUSED;
+	size_t before = messages_queued(session);
+	ssh_channel channel;
+
+	if (r.failed || name_among(name, session->server ? told_to_server : told_to_client) ||
+	    (session->server && bytes_are(name, "keepalive@openssh.com")))
+		return (SSH_PACKET_NOT_USED);
+	channel = ssh_channel_from_local(session, number);
+	if (channel != NULL && channel->flags & SSH_CHANNEL_FLAG_FREED_LOCAL)
+		channel = NULL; /* its owner gave it away */
+	if (channel == NULL && session->server && name_among(name, made_messages))
+		return (SSH_PACKET_USED);
+	if (session->server && name_among(name, made_messages)) {
+		(void)channel_rcv_request(session, type, packet, NULL);
+		if (messages_queued(session) == before && wanted)
+			request_answer(session, channel, 0); /* malformed: libssh would say nothing */
+		return (SSH_PACKET_USED);
+	}
+	payload = bytes_of(r.at, r.left);
+	if (m->hooks->unknown_request != NULL)
+		answer = m->hooks->unknown_request(m->ctx, channel, name, payload);
+	if (channel == NULL)
+		return (SSH_PACKET_USED);
+	if (answer == SSH_MORE_LATER)
+		return (SSH_PACKET_NOT_USED);
+	if (wanted)
+		request_answer(session, channel, answer == SSH_MORE_DONE);
+	return (SSH_PACKET_USED);
+}
+
+/* ---- a session's hooks ---- */
+
+static ssh_packet_callback on_try_list[] = {on_try};
+static ssh_packet_callback on_answers_list[] = {on_answers};
+static ssh_packet_callback on_open_list[] = {on_open};
+static ssh_packet_callback on_request_list[] = {on_request};
+
+static int
+hook_add(struct more *m, struct ssh_packet_callbacks_struct *c, uint8_t type, ssh_packet_callback *list)
+{
+	*c = (struct ssh_packet_callbacks_struct){.start = type, .n_callbacks = 1, .callbacks = list, .user = m};
+	return (ssh_list_prepend(m->session->packet_callbacks, c) == SSH_OK ? 0 : -1);
+}
+
+static void
+hook_remove(struct more *m, struct ssh_packet_callbacks_struct *c)
+{
+	if (m->session->packet_callbacks != NULL) /* ssh_disconnect frees the list */
+		ssh_packet_remove_callbacks(m->session, c);
+}
+
+int
+ssh_more_begin(ssh_session session, const struct ssh_more_hooks *hooks, void *ctx)
+{
+	struct more *m = calloc(1, sizeof(*m));
+
+	if (m == NULL)
+		return (-1);
+	m->session = session;
+	m->hooks = hooks;
+	m->ctx = ctx;
+	m->next = all;
+	all = m;
+	/* libssh makes its list when it knows the peer's banner, and appends to one that is there. */
+	if (session->packet_callbacks == NULL && (session->packet_callbacks = ssh_list_new()) == NULL)
+		goto no_memory;
+	if (hook_add(m, &m->tries, SSH2_MSG_USERAUTH_REQUEST, on_try_list) == -1 ||
+	    hook_add(m, &m->answers, SSH2_MSG_USERAUTH_INFO_RESPONSE, on_answers_list) == -1 ||
+	    hook_add(m, &m->opens, SSH2_MSG_CHANNEL_OPEN, on_open_list) == -1 ||
+	    hook_add(m, &m->requests, SSH2_MSG_CHANNEL_REQUEST, on_request_list) == -1)
+		goto no_memory;
+	ssh_set_counters(session, NULL, &m->counter);
+	return (0);
+
+no_memory:
+	ssh_more_end(session);
+	return (-1);
+}
+
+int
+ssh_more_listen(ssh_session session, int is_server)
+{
+	const struct more *m = more_of(session);
+	struct ssh_iterator *i;
+	int ours = 0;
+
+	if (m == NULL || (is_server != 0) != (session->server != 0) || session->packet_callbacks == NULL)
+		return (-1);
+	for (i = ssh_list_get_iterator(session->packet_callbacks); i != NULL; i = i->next) {
+		if (i->data == &session->default_packet_callbacks)
+			return (ours == 4 ? 0 : -1);
+		ours += i->data == &m->tries || i->data == &m->answers || i->data == &m->opens ||
+		        i->data == &m->requests;
+	}
+	return (-1);
+}
+
+void
+ssh_more_end(ssh_session session)
+{
+	struct more **at = &all, *m;
+
+	while ((m = *at) != NULL && m->session != session)
+		at = &m->next;
+	if (m == NULL)
+		return;
+	*at = m->next;
+	hook_remove(m, &m->tries);
+	hook_remove(m, &m->answers);
+	hook_remove(m, &m->opens);
+	hook_remove(m, &m->requests);
+	ssh_set_counters(session, NULL, NULL);
+	free(m);
+}
+
+/* ---- the two wraps ---- */
+
+ssh_string __real_ssh_srv_pki_do_sign_sessionid(ssh_session, const ssh_key, const enum ssh_digest_e);
+ssh_string __wrap_ssh_srv_pki_do_sign_sessionid(ssh_session, const ssh_key, const enum ssh_digest_e);
+int __real_ssh_pki_signature_verify(ssh_session, ssh_signature, const ssh_key, const unsigned char *, size_t);
+int __wrap_ssh_pki_signature_verify(ssh_session, ssh_signature, const ssh_key, const unsigned char *, size_t);
+
+static ssh_string
+string_of(struct bytes b)
+{
+	ssh_string s = ssh_string_new(b.len);
+
+	if (s != NULL && b.len > 0 && ssh_string_fill(s, b.at, b.len) != 0) {
+		ssh_string_free(s);
+		return (NULL);
+	}
+	return (s);
+}
+
+ssh_string
+__wrap_ssh_srv_pki_do_sign_sessionid(ssh_session session, const ssh_key key, const enum ssh_digest_e digest)
+{
+	const struct more *m = more_of(session);
+	const struct ssh_crypto_struct *crypto;
+	uint8_t *signature = NULL;
+	size_t len = 0;
+	ssh_string s = NULL;
+
+	if (m == NULL || m->hooks->sign == NULL)
+		return (__real_ssh_srv_pki_do_sign_sessionid(session, key, digest));
+	crypto = session->next_crypto != NULL ? session->next_crypto : session->current_crypto;
+	if (crypto != NULL && crypto->secret_hash != NULL &&
+	    m->hooks->sign(m->ctx, bytes_of(crypto->secret_hash, crypto->digest_len), &signature, &len) == 0)
+		s = string_of(bytes_of(signature, len));
+	free(signature);
+	if (s == NULL)
+		ssh_set_error(session, SSH_FATAL, "the exchange hash was not signed");
+	return (s);
+}
+
+static int
+proof_ask(const struct more *m, struct bytes signed_data)
+{
+	if (m->key.at == NULL || m->signature.at == NULL)
+		return (SSH_ERROR);
+	return (m->hooks->proof(m->ctx, m->key, m->signature, signed_data) == 1 ? SSH_OK : SSH_ERROR);
+}
+
+static int
+host_key_ask(const struct more *m, const ssh_key key)
+{
+	ssh_string blob = NULL;
+	int good;
+
+	if (ssh_pki_export_pubkey_blob(key, &blob) != SSH_OK)
+		return (SSH_ERROR);
+	good = m->hooks->host_key(m->ctx, bytes_of(ssh_string_data(blob), ssh_string_len(blob)));
+	ssh_string_free(blob);
+	return (good == 1 ? SSH_OK : SSH_ERROR);
+}
+
+int
+__wrap_ssh_pki_signature_verify(
+    ssh_session session, ssh_signature signature, const ssh_key key, const unsigned char *text, size_t len)
+{
+	const struct more *m = more_of(session);
+
+	if (m != NULL && session->server && m->hooks->proof != NULL)
+		return (proof_ask(m, bytes_of(text, len)));
+	if (__real_ssh_pki_signature_verify(session, signature, key, text, len) != SSH_OK)
+		return (SSH_ERROR);
+	if (m != NULL && !session->server && m->hooks->host_key != NULL)
+		return (host_key_ask(m, key));
+	return (SSH_OK);
+}
+
+/* ---- keys ---- */
+
+int
+ssh_more_public_host_key(ssh_bind sshbind, struct bytes blob)
+{
+	ssh_string s = string_of(blob);
+	ssh_key key = NULL;
+	int imported = s == NULL ? SSH_ERROR : ssh_pki_import_pubkey_blob(s, &key);
+
+	ssh_string_free(s);
+	if (imported != SSH_OK)
+		return (-1);
+	if (ssh_key_type(key) != SSH_KEYTYPE_ED25519) {
+		ssh_key_free(key);
+		return (-1);
+	}
+	key->flags |= SSH_KEY_FLAG_PRIVATE; /* or libssh does not even ask for a signature */
+	ssh_key_free(sshbind->ed25519);
+	sshbind->ed25519 = key;
+	return (0);
+}
+
+int
+ssh_more_offered_key(ssh_message m, struct bytes *algorithm, uint8_t **key, size_t *len)
+{
+	ssh_string blob = NULL;
+
+	if (m->type != SSH_REQUEST_AUTH || m->auth_request.method != SSH_AUTH_METHOD_PUBLICKEY ||
+	    m->auth_request.sigtype == NULL || ssh_pki_export_pubkey_blob(m->auth_request.pubkey, &blob) != SSH_OK)
+		return (-1);
+	*algorithm = bytes_text(m->auth_request.sigtype);
+	*len = ssh_string_len(blob);
+	if ((*key = malloc(*len)) != NULL)
+		memcpy(*key, ssh_string_data(blob), *len);
+	ssh_string_free(blob);
+	return (*key == NULL ? -1 : 0);
+}
+
+/* ---- terminals ---- */
+
+struct bytes
+ssh_more_pty_modes(ssh_message m, uint32_t *pixel_width, uint32_t *pixel_height)
+{
+	const struct ssh_channel_request *r = &m->channel_request;
+
+	*pixel_width = *pixel_height = 0;
+	if (m->type != SSH_REQUEST_CHANNEL ||
+	    (r->type != SSH_CHANNEL_REQUEST_PTY && r->type != SSH_CHANNEL_REQUEST_WINDOW_CHANGE))
+		return (bytes_of(NULL, 0));
+	*pixel_width = r->pxwidth;
+	*pixel_height = r->pxheight;
+	if (r->type != SSH_CHANNEL_REQUEST_PTY || r->modes == NULL)
+		return (bytes_of(NULL, 0));
+	return (bytes_of(ssh_string_data(r->modes), ssh_string_len(r->modes)));
+}
+
+/* libssh sends no pixel sizes.  We send the packet in its stead, and let its own function wait for the answer. */
+int
+ssh_more_request_pty(ssh_channel channel, const char *term, uint32_t columns, uint32_t rows, uint32_t pixel_width,
+    uint32_t pixel_height, struct bytes modes)
+{
+	static const uint8_t none[] = {0}; /* TTY_OP_END */
+	ssh_session session = channel->session;
+
+	if (modes.len == 0)
+		modes = bytes_of(none, sizeof(none));
+	if (channel->request_state == SSH_CHANNEL_REQ_STATE_NONE) {
+		if (packet_go(session, ssh_buffer_pack(session->out_buffer, "bdsbsdddddP", SSH2_MSG_CHANNEL_REQUEST,
+		                           channel->remote_channel, "pty-req", 1, term, columns, rows, pixel_width,
+		                           pixel_height, (uint32_t)modes.len, modes.len, modes.at)) == -1)
+			return (SSH_ERROR);
+		channel->request_state = SSH_CHANNEL_REQ_STATE_PENDING;
+	}
+	return (ssh_channel_request_pty_size_modes(channel, term, (int)columns, (int)rows, modes.at, modes.len));
+}
+
+int
+ssh_more_resize(ssh_channel channel, uint32_t columns, uint32_t rows, uint32_t pixel_width, uint32_t pixel_height)
+{
+	ssh_session session = channel->session;
+
+	return (packet_go(
+	    session, ssh_buffer_pack(session->out_buffer, "bdsbdddd", SSH2_MSG_CHANNEL_REQUEST,
+	                 channel->remote_channel, "window-change", 0, columns, rows, pixel_width, pixel_height)));
+}
+
+/* ---- what is under way ---- */
+
+size_t
+ssh_more_unsent(ssh_session session)
+{
+	size_t sum = (size_t)ssh_socket_buffered_write_bytes(session->socket);
+	const struct ssh_iterator *i;
+
+	if (session->out_queue != NULL)
+		for (i = ssh_list_get_iterator(session->out_queue); i != NULL; i = i->next)
+			sum += ssh_buffer_get_len((ssh_buffer)(uintptr_t)i->data);
+	return (sum);
+}
+
+int
+ssh_more_in_rekey(ssh_session session)
+{
+	return ((session->flags & SSH_SESSION_FLAG_AUTHENTICATED) != 0 &&
+	        session->dh_handshake_state != DH_STATE_FINISHED);
+}
+
+uint64_t
+ssh_more_packets_in(ssh_session session)
+{
+	const struct more *m = more_of(session);
+
+	return (m == NULL ? 0 : m->counter.in_packets);
+}
+
+struct bytes
+ssh_more_identifier(ssh_session session)
+{
+	const struct ssh_crypto_struct *crypto = session->current_crypto;
+
+	if (crypto == NULL || crypto->session_id == NULL)
+		return (bytes_of(NULL, 0));
+	return (bytes_of(crypto->session_id, crypto->session_id_len));
+}
+
+const char *
+ssh_more_kex(ssh_session session)
+{
+	const char *name = ssh_get_kex_algo(session);
+
+	return (name == NULL ? "" : name);
+}
+
+const char *
+ssh_more_cipher(ssh_session session)
+{
+	const char *name = ssh_get_cipher_out(session);
+
+	return (name == NULL ? "" : name);
+}
