@@ -21,7 +21,7 @@ if(NOT TARGET libssh)
 	add_library(libssh STATIC IMPORTED GLOBAL)
 	set_target_properties(libssh PROPERTIES
 	    IMPORTED_LOCATION ${libssh_home}/${libssh_variant}/src/libssh.a
-	    INTERFACE_COMPILE_DEFINITIONS LIBSSH_STATIC
+	    INTERFACE_COMPILE_DEFINITIONS "LIBSSH_STATIC;SSH_SUPPRESS_DEPRECATED" # the message queue: callbacks cannot wait
 	    INTERFACE_INCLUDE_DIRECTORIES
 	    "${libssh_home}/source/include;${libssh_home}/${libssh_variant}/include;${libssh_home}/${libssh_variant}"
 	    INTERFACE_LINK_LIBRARIES "PkgConfig::CRYPTO;Threads::Threads"
