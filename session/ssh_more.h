@@ -18,7 +18,8 @@
 /* What unknown_request answers. */
 #define SSH_MORE_REFUSED 0
 #define SSH_MORE_DONE 1
-#define SSH_MORE_LATER 2 /* it comes as a message of type SSH_CHANNEL_REQUEST_UNKNOWN, in its turn, to be answered then */
+#define SSH_MORE_LATER \
+	2 /* it comes as a message of type SSH_CHANNEL_REQUEST_UNKNOWN, in its turn, to be answered then */
 
 /* Every hook may be NULL; all bytes are lent for the call.  The leg is libssh's role: server or target (client). */
 struct ssh_more_hooks {
@@ -59,10 +60,11 @@ int ssh_more_offered_key(ssh_message m, struct bytes *algorithm, uint8_t **key, 
  * pty-req or window-change.  Anything else: empty and 0. */
 struct bytes ssh_more_pty_modes(ssh_message m, uint32_t *pixel_width, uint32_t *pixel_height);
 /* Asks the target for a terminal with these modes.  As ssh_channel_request_pty_size: SSH_OK, SSH_AGAIN, SSH_ERROR. */
-int ssh_more_request_pty(ssh_channel channel, const char *term, uint32_t columns, uint32_t rows, uint32_t pixel_width,
-    uint32_t pixel_height, struct bytes modes);
+int ssh_more_request_pty(ssh_channel channel, const char *term, uint32_t columns, uint32_t rows,
+    uint32_t pixel_width, uint32_t pixel_height, struct bytes modes);
 /* Tells the target of a new size; nothing is answered, and an unanswered request does not stand in its way. 0 or -1. */
-int ssh_more_resize(ssh_channel channel, uint32_t columns, uint32_t rows, uint32_t pixel_width, uint32_t pixel_height);
+int ssh_more_resize(
+    ssh_channel channel, uint32_t columns, uint32_t rows, uint32_t pixel_width, uint32_t pixel_height);
 
 /* The type that a channel of libssh's type UNKNOWN was asked for with ("direct-streamlocal@openssh.com"); "" for
  * others; lent until the message is freed. */

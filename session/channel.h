@@ -1,0 +1,138 @@
+/*
+ * One session channel of the engineer's (RFC 4254 6): what was asked for in it, what policy said, and what runs in it.
+ *
+ *     GATHERING ──shell, exec──▶ ASKING ──yes──▶ ENTERING ──target started it──▶ RUNNING ──▶ SEALING ─┐
+ *         │                        │ no, given up    │ target refused              │ cut, over        │
+ *         └──words of a person──▶ VERB ──────────────┴──────────────▶ ENDING ◀─────┴──────────────────┘──▶ OVER
+ *
+ * GATHERING  terminal and environment are noted.        ASKING   nothing flows; the engineer sees why.
+ * ENTERING   the target's own channel is made ready.    RUNNING  bytes flow, recorded first (relay.h).
+ * VERB       policy answers a person's words.           SEALING  waits, briefly, for the recording's digest: the receipt.
+ * ENDING     our last words, the exit status, close.    OVER     to be freed at the end of the turn.
+ */
+#ifndef SESSION_CHANNEL_H
+#define SESSION_CHANNEL_H
+
+#include <libssh/callbacks.h>
+
+#include "relay.h"
+#include "screen.h"
+#include "session.h"
+#include "text.h"
+
+#define CHANNEL_ENV_MAX 32
+#define CHANNEL_COMMAND_MAX 32000 /* bytes: one frame */
+
+enum channel_state {
+	CHANNEL_GATHERING,
+	CHANNEL_ASKING,
+	CHANNEL_ENTERING,
+	CHANNEL_RUNNING,
+	CHANNEL_SEALING,
+	CHANNEL_VERB,
+	CHANNEL_ENDING,
+	CHANNEL_OVER
+};
+
+enum entry_step { ENTRY_OPEN, ENTRY_PTY, ENTRY_ENV, ENTRY_START };
+
+struct channel {
+	struct channel *next;
+	struct session *session;
+	uint32_t number;
+	enum channel_state state;
+
+	/* the engineer's end */
+	ssh_channel here;
+	struct ssh_channel_callbacks_struct here_calls;
+	int here_closed;      /* the engineer closed it */
+	struct fifo out, err; /* our own words, on their way */
+
+	/* what was asked for */
+	int has_pty;
+	char term[64];
+	uint32_t columns, rows, pixel_width, pixel_height;
+	uint8_t *modes;
+	size_t modes_len;
+	struct {
+		char *name, *value;
+	} env[CHANNEL_ENV_MAX];
+	size_t env_count;
+	char zone[64];
+	int is_exec;
+	char *command;
+
+	/* the question */
+	uint32_t ask;
+	int wont_wait;
+	int is_waiting;
+	uint64_t request;
+	int64_t asked_boot_ms, until_wall_ms;
+	int64_t shown_second; /* of the line that lives */
+	int shown_width;
+
+	/* the target's end */
+	struct visit *visit; /* lent; outlives us */
+	ssh_channel there;
+	struct ssh_channel_callbacks_struct there_calls;
+	int there_closed;
+	enum entry_step step;
+	int step_begun; /* a request is with the target */
+	size_t env_next;
+	int resize_due;
+	char signal_due[32];
+	struct flow flow_in, flow_out, flow_err;
+	int in_ended, out_ended; /* EOF was passed on */
+	struct screen screen;
+	int told; /* policy was told that it runs */
+
+	/* how it ended */
+	int has_status;
+	uint32_t status;
+	char signal[32];
+	int core_dumped;
+	int64_t seal_by_ms; /* boot clock; SEALING */
+
+	/* a person's words */
+	uint32_t verb_ask;
+	int verb_fd;
+	struct watch *verb_watch;
+	size_t verb_seen[2], verb_skip[2]; /* bytes of policy's answer that came, and that come again */
+	int verb_ended, verb_lost;
+	uint8_t verb_status;
+};
+
+/* The one way from state to state; a step that the table in channel.c does not know is a bug and ends the process. */
+void channel_step(struct channel *c, enum channel_state to);
+
+/* From door.h: what the engineer's client asks; messages are lent. */
+void channel_open(struct session *s, ssh_message m);
+void channel_request(struct session *s, ssh_message m);
+void channel_global(struct session *s, ssh_message m);
+/* A request that libssh does not know, seen inside libssh: 1 it is granted. */
+int channel_unknown_request(struct session *s, ssh_channel here, struct bytes name, struct bytes payload);
+
+/* From policy. */
+void channel_on_verdict(struct session *s, const struct msg_verdict *m);
+void channel_on_notice(struct session *s, const struct msg_notice *m);
+void channels_policy_anew(struct session *s);
+
+/* A line of ours on the engineer's standard error, its line end added as a terminal wants it. */
+void channel_say(struct channel *c, const char *line);
+/* Our bytes on standard output (1) or standard error (2), as a terminal wants line ends. */
+void channel_put(struct channel *c, int to, struct bytes text);
+/* The line for reason (text as for text_reason), its exit status, close. */
+void channel_refuse(struct channel *c, enum reason reason, const char *text);
+/* The same for what ran, at the end of its visit: on a terminal the receipt follows. */
+void channel_cut(struct channel *c, enum reason reason, const char *text);
+/* Exit status (or the signal noted in c), close, after what waits in its fifos. */
+void channel_finish(struct channel *c);
+
+/* 1 when something moved. */
+int channels_turn(struct session *s);
+void channels_tick(struct session *s);
+/* Frees those that are OVER; all: whatever their state, without a word. */
+void channels_sweep(struct session *s);
+void channels_free(struct session *s);
+
+#endif

@@ -1,0 +1,295 @@
+#include "entry.h"
+
+#include <arpa/inet.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "ssh_more.h"
+#include "visit.h"
+
+#define SEAL_MS 1500 /* the engineer waits so long for the digest of an ended recording */
+
+static void
+frame(const struct channel *c, enum frame_type type, const void *at, size_t len)
+{
+	record_put(c->session->record, type, c->visit->stream, c->number, bytes_of(at, len));
+}
+
+static void
+size_put(struct wire *w, const struct channel *c)
+{
+	wire_put_u16(w, (uint16_t)(c->columns > UINT16_MAX ? UINT16_MAX : c->columns));
+	wire_put_u16(w, (uint16_t)(c->rows > UINT16_MAX ? UINT16_MAX : c->rows));
+}
+
+/* ---- what the target says ---- */
+
+static void
+on_there_close(ssh_session ssh, ssh_channel there, void *ctx)
+{
+	(void)ssh;
+	(void)there;
+	((struct channel *)ctx)->there_closed = 1;
+}
+
+static void
+on_exit_status(ssh_session ssh, ssh_channel there, int status, void *ctx)
+{
+	struct channel *c = ctx;
+
+	(void)ssh;
+	(void)there;
+	c->has_status = 1;
+	c->status = (uint32_t)status;
+}
+
+static void
+on_exit_signal(ssh_session ssh, ssh_channel there, const char *name, int core, const char *message,
+    const char *language, void *ctx)
+{
+	struct channel *c = ctx;
+
+	(void)ssh;
+	(void)there;
+	(void)message;
+	(void)language;
+	snprintf(c->signal, sizeof(c->signal), "%.20s", name);
+	c->core_dumped = core != 0;
+}
+
+/* ---- entering ---- */
+
+static int
+there_open(struct channel *c)
+{
+	if ((c->there = ssh_channel_new(c->visit->leg.ssh)) == NULL)
+		return (-1);
+	c->there_calls.userdata = c;
+	c->there_calls.channel_close_function = on_there_close;
+	c->there_calls.channel_exit_status_function = on_exit_status;
+	c->there_calls.channel_exit_signal_function = on_exit_signal;
+	ssh_callbacks_init(&c->there_calls);
+	return (ssh_add_channel_callbacks(c->there, &c->there_calls) == SSH_OK ? 0 : -1);
+}
+
+/* The record says what was asked for, before the target hears of it. */
+static void
+asked_record(const struct channel *c)
+{
+	struct wire w = {0};
+
+	if (c->has_pty) {
+		size_put(&w, c);
+		wire_put_raw(&w, c->term, strlen(c->term));
+		frame(c, FRAME_PTY, w.at, w.len);
+	}
+	for (size_t i = 0; i < c->env_count; i++) {
+		wire_clear(&w);
+		wire_put_raw(&w, c->env[i].name, strlen(c->env[i].name));
+		wire_put_raw(&w, "=", 1);
+		wire_put_raw(&w, c->env[i].value, strlen(c->env[i].value));
+		frame(c, FRAME_ENV, w.at, w.len);
+	}
+	if (c->is_exec)
+		frame(c, FRAME_EXEC, c->command, strlen(c->command));
+	else
+		frame(c, FRAME_SHELL, NULL, 0);
+	wire_free(&w);
+}
+
+static int
+step_ask(struct channel *c)
+{
+	switch (c->step) {
+	case ENTRY_OPEN:
+		return (ssh_channel_open_session(c->there));
+	case ENTRY_PTY:
+		return (ssh_more_request_pty(c->there, c->term, c->columns, c->rows, c->pixel_width,
+		    c->pixel_height, bytes_of(c->modes, c->modes_len)));
+	case ENTRY_ENV:
+		return (ssh_channel_request_env(c->there, c->env[c->env_next].name, c->env[c->env_next].value));
+	case ENTRY_START:
+		return (c->is_exec ? ssh_channel_request_exec(c->there, c->command)
+		                   : ssh_channel_request_shell(c->there));
+	}
+	return (SSH_ERROR);
+}
+
+static void
+running_begin(struct channel *c)
+{
+	channel_step(c, CHANNEL_RUNNING);
+	c->told = 1;
+	peer_post(c->session->policy, VISIT, visit, .stream = c->visit->stream, .channel = c->number,
+	    .what = VISIT_CHANNEL_OPENED, .text = bytes_text(c->is_exec ? c->command : ""));
+}
+
+/* What comes after this step went well. */
+static void
+step_next(struct channel *c)
+{
+	switch (c->step) {
+	case ENTRY_OPEN:
+		asked_record(c);
+		c->step = c->has_pty ? ENTRY_PTY : c->env_count > 0 ? ENTRY_ENV : ENTRY_START;
+		c->resize_due = 0;
+		break;
+	case ENTRY_PTY:
+		c->step = c->env_count > 0 ? ENTRY_ENV : ENTRY_START;
+		break;
+	case ENTRY_ENV:
+		if (++c->env_next == c->env_count)
+			c->step = ENTRY_START;
+		break;
+	case ENTRY_START:
+		running_begin(c);
+		break;
+	}
+}
+
+static void
+step_refused(struct channel *c)
+{
+	switch (c->step) {
+	case ENTRY_ENV: /* a target may take none; so does sshd's default */
+		step_next(c);
+		return;
+	case ENTRY_OPEN:
+		channel_refuse(c, REASON_TARGET_GONE, "the target opens no further channel");
+		break;
+	case ENTRY_PTY:
+		channel_refuse(c, REASON_TARGET_GONE, "the target gives no terminal");
+		break;
+	case ENTRY_START:
+		channel_refuse(c, REASON_TARGET_GONE,
+		    c->is_exec ? "the target does not run the command" : "the target gives no shell");
+		break;
+	}
+}
+
+int
+entry_turn(struct channel *c)
+{
+	int moved = 0;
+
+	if (c->here_closed) {
+		entry_leave(c);
+		channel_step(c, CHANNEL_OVER);
+		return (1);
+	}
+	if (c->visit->state != VISIT_OPEN)
+		return (0);
+	if (c->there == NULL && there_open(c) == -1) {
+		channel_refuse(c, REASON_LIMIT, NULL);
+		return (1);
+	}
+	while (c->state == CHANNEL_ENTERING && record_is_clear(c->session->record) && !c->visit->leg.over) {
+		switch (step_ask(c)) {
+		case SSH_OK:
+			step_next(c);
+			moved = 1;
+			break;
+		case SSH_AGAIN:
+			return (moved);
+		default:
+			if (c->visit->leg.over || !ssh_is_connected(c->visit->leg.ssh))
+				return (1); /* the visit says why */
+			step_refused(c);
+			moved = 1;
+			break;
+		}
+	}
+	return (moved);
+}
+
+/* ---- running ---- */
+
+static void
+requests_pass(struct channel *c)
+{
+	struct wire w = {0};
+
+	if (c->resize_due && !c->there_closed) {
+		c->resize_due = 0;
+		size_put(&w, c);
+		frame(c, FRAME_RESIZE, w.at, w.len);
+		wire_free(&w);
+		(void)ssh_more_resize(c->there, c->columns, c->rows, c->pixel_width, c->pixel_height);
+	}
+	if (c->signal_due[0] != '\0' && !c->there_closed) {
+		frame(c, FRAME_SIGNAL_IN, c->signal_due, strlen(c->signal_due));
+		(void)ssh_channel_request_send_signal(c->there, c->signal_due);
+		c->signal_due[0] = '\0';
+	}
+}
+
+static void
+closed_tell(struct channel *c)
+{
+	if (!c->told)
+		return;
+	c->told = 0;
+	peer_post(c->session->policy, VISIT, visit, .stream = c->visit->stream, .channel = c->number,
+	    .what = VISIT_CHANNEL_CLOSED, .status = c->has_status ? c->status : UINT32_MAX,
+	    .text = bytes_text(c->signal));
+}
+
+void
+entry_leave(struct channel *c)
+{
+	uint32_t status = htonl(c->status);
+
+	if (c->there == NULL)
+		return;
+	if (c->there_closed && c->signal[0] != '\0')
+		frame(c, FRAME_SIGNAL, c->signal, strlen(c->signal));
+	else if (c->there_closed && c->has_status)
+		frame(c, FRAME_EXIT, &status, sizeof(status));
+	else if (!c->there_closed && !c->has_pty)
+		/* Without a terminal nothing else tells it that nobody is there any more. */
+		(void)ssh_channel_request_send_signal(c->there, "TERM");
+	frame(c, FRAME_CLOSE, NULL, 0);
+	if (!c->visit->leg.over && ssh_channel_close(c->there) == SSH_AGAIN)
+		(void)ssh_channel_close(c->there);
+	closed_tell(c);
+	if (c->visit->leg.ssh != NULL)
+		ssh_channel_free(c->there);
+	c->there = NULL;
+}
+
+/* The target's end is closed, and all that it said is with the engineer. */
+static void
+target_closed(struct channel *c)
+{
+	struct visit *v = c->visit;
+
+	entry_leave(c);
+	if (!c->has_pty || c->is_exec || c->here_closed) {
+		channel_finish(c);
+		return;
+	}
+	channel_step(c, CHANNEL_SEALING);
+	c->seal_by_ms = clock_boot_ms() + SEAL_MS;
+	if (visit_channels(v) == 0)
+		visit_end(v, REASON_DONE, NULL);
+}
+
+int
+entry_running_turn(struct channel *c)
+{
+	int moved = relay_turn(c);
+
+	if (record_is_clear(c->session->record))
+		requests_pass(c);
+	if (c->here_closed && c->flow_in.held_from == c->flow_in.held_to &&
+	    (c->there_closed || ssh_channel_poll(c->here, 0) <= 0)) {
+		entry_leave(c);
+		channel_step(c, CHANNEL_OVER);
+		return (1);
+	}
+	if (c->there_closed && (c->here_closed || relay_is_drained(c)) && record_is_clear(c->session->record)) {
+		target_closed(c);
+		return (1);
+	}
+	return (moved);
+}

@@ -1,0 +1,116 @@
+#include "text.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+void
+text_reason(char *to, size_t size, enum reason reason, const char *text)
+{
+	const char *verb = "denied", *todo = reason_todo(reason);
+
+	switch (reason_status(reason)) {
+	case 75:
+		verb = "not yet";
+		break;
+	case 69:
+		verb = "unreachable";
+		break;
+	case 124:
+		verb = "ended";
+		break;
+	default:
+		break;
+	}
+	if (text != NULL && text[0] != '\0')
+		snprintf(to, size, "lodge: %s [%s] %s", verb, reason_code(reason), text);
+	else
+		snprintf(to, size, "lodge: %s [%s] %s%s%s", verb, reason_code(reason), reason_what(reason),
+		    todo[0] == '\0' ? "" : "; ", todo);
+}
+
+void
+text_span(char *to, size_t size, int64_t ms)
+{
+	int64_t s = (ms + 500) / 1000;
+
+	if (s < 0)
+		s = 0;
+	if (s < 120)
+		snprintf(to, size, "%" PRId64 " s", s);
+	else if (s < 7200)
+		snprintf(to, size, "%" PRId64 " min", (s + 30) / 60);
+	else
+		snprintf(to, size, "%" PRId64 " h %" PRId64 " min", s / 3600, s % 3600 / 60);
+}
+
+void
+text_time(char *to, size_t size, int64_t wall_ms)
+{
+	time_t at = (time_t)(wall_ms / 1000), now = (time_t)(clock_wall_ms() / 1000);
+	struct tm day, today;
+
+	if (size == 0)
+		return;
+	to[0] = '\0';
+	if (localtime_r(&at, &day) == NULL || localtime_r(&now, &today) == NULL)
+		return;
+	if (day.tm_yday == today.tm_yday && day.tm_year == today.tm_year)
+		(void)strftime(to, size, "%H:%M:%S", &day);
+	else
+		(void)strftime(to, size, "%Y-%m-%d %H:%M", &day);
+}
+
+void
+text_safe(char *to, size_t size, struct bytes from)
+{
+	(void)log_escape(to, size, from.at, from.len);
+}
+
+int
+fifo_put(struct fifo *f, const void *at, size_t len)
+{
+	if (f->from == f->to)
+		f->from = f->to = 0;
+	if (f->room - f->to < len) {
+		size_t room = f->to - f->from + len + 512;
+		uint8_t *grown = malloc(room);
+
+		if (grown == NULL)
+			return (-1);
+		if (f->to > f->from)
+			memcpy(grown, f->at + f->from, f->to - f->from);
+		free(f->at);
+		f->at = grown;
+		f->to -= f->from;
+		f->from = 0;
+		f->room = room;
+	}
+	if (len > 0)
+		memcpy(f->at + f->to, at, len);
+	f->to += len;
+	return (0);
+}
+
+struct bytes
+fifo_bytes(const struct fifo *f)
+{
+	return (f->from == f->to ? (struct bytes){NULL, 0} : bytes_of(f->at + f->from, f->to - f->from));
+}
+
+void
+fifo_take(struct fifo *f, size_t len)
+{
+	f->from += len;
+	if (f->from >= f->to)
+		f->from = f->to = 0;
+}
+
+void
+fifo_free(struct fifo *f)
+{
+	free(f->at);
+	*f = (struct fifo){0};
+}

@@ -1,0 +1,69 @@
+/*
+ * A visit: one stream of this connection to one target, recorded as one.  Its socket comes from the recorder, after the
+ * first frame is durable; its certificate from auth, over a key made here for this visit; its host key must be the
+ * pinned one, at the first exchange and at each later one.
+ *
+ *     AWAITED ──socket──▶ EXCHANGE ──pinned key──▶ CERTIFYING ──certificate──▶ LOGIN ──▶ OPEN ──▶ OVER
+ */
+#ifndef SESSION_VISIT_H
+#define SESSION_VISIT_H
+
+#include <libssh/libssh.h>
+
+#include "session.h"
+
+#define VISIT_ENTER_MS 60000 /* from the yes to the target's shell, at most */
+
+struct channel;
+
+enum visit_state { VISIT_AWAITED, VISIT_EXCHANGE, VISIT_CERTIFYING, VISIT_LOGIN, VISIT_OPEN, VISIT_OVER };
+
+struct visit {
+	struct visit *next;
+	struct session *session;
+	uint32_t stream;
+	uint64_t grant;
+	char target[LOGINNAME_PART_MAX + 1], account[LOGINNAME_PART_MAX + 1];
+	uint8_t *host_key; /* pinned */
+	size_t host_key_len;
+	enum visit_state state;
+	int64_t enter_by_ms; /* boot clock */
+
+	/* the target's leg */
+	int has_socket;
+	struct leg leg;
+	int host_key_differs;
+	ssh_key key;
+	uint32_t cert_ask;
+	int was_open;
+	enum reason reason; /* why it is OVER */
+
+	/* the recorder's last word */
+	int is_sealed;
+	char recording[33], digest[65];
+	uint32_t segments;
+};
+
+/* policy said yes: the visit that carries it, a new one or the one that stream has.  NULL: no memory. */
+struct visit *visit_join(struct session *s, const struct msg_verdict *m);
+void visit_on_target(struct session *s, uint32_t stream, int fd); /* fd given */
+void visit_on_cert(struct session *s, const struct msg_cert *m);
+void visit_on_sealed(struct session *s, const struct msg_sealed *m);
+/* The siblings are back: what lives, and what ended, is said again. */
+void visits_auth_anew(struct session *s);
+void visits_policy_anew(struct session *s);
+void visits_recorder_anew(struct session *s);
+
+/* Leaves the target at once and ends the recording.  Channels in it are refused with reason and text; NONE: without a word. */
+void visit_end(struct visit *v, enum reason reason, const char *text);
+/* All visits under a grant (0: any). */
+void visits_end(struct session *s, uint64_t grant, enum reason reason, const char *text);
+size_t visit_channels(const struct visit *v); /* that ENTER or RUN in it */
+/* "lodge: visit to ..." lines for the engineer. */
+void visit_receipt(const struct visit *v, struct channel *to);
+
+int visits_turn(struct session *s);
+void visits_tick(struct session *s);
+void visits_free(struct session *s);
+
+#endif
