@@ -487,6 +487,44 @@ ssh_more_resize(ssh_channel channel, uint32_t columns, uint32_t rows, uint32_t p
 	                 channel->remote_channel, "window-change", 0, columns, rows, pixel_width, pixel_height)));
 }
 
+/* ---- bytes ---- */
+
+#define WINDOW (64u * 32768u) /* channels.c: WINDOW_DEFAULT */
+
+/* As libssh does after each read of its own: opens the window again when less than half of it is open or unread. */
+static void
+window_grow(ssh_channel channel)
+{
+	ssh_session session = channel->session;
+	uint32_t used = channel->local_window + ssh_buffer_get_len(channel->stdout_buffer) +
+	                ssh_buffer_get_len(channel->stderr_buffer);
+
+	if (used > WINDOW / 2 || channel->remote_eof || !session->alive)
+		return;
+	if (packet_go(session, ssh_buffer_pack(session->out_buffer, "bdd", SSH2_MSG_CHANNEL_WINDOW_ADJUST,
+	                           channel->remote_channel, WINDOW - used)) == 0)
+		channel->local_window += WINDOW - used;
+}
+
+size_t
+ssh_more_read(ssh_channel channel, int is_stderr, void *to, size_t size)
+{
+	ssh_buffer from = is_stderr ? channel->stderr_buffer : channel->stdout_buffer;
+	uint32_t len = ssh_buffer_get_len(from);
+
+	if (len > size)
+		len = (uint32_t)size;
+	if (len == 0)
+		return (0);
+	memcpy(to, ssh_buffer_get(from), len);
+	(void)ssh_buffer_pass_bytes(from, len);
+	if (channel->delayed_close && ssh_buffer_get_len(channel->stdout_buffer) == 0 &&
+	    ssh_buffer_get_len(channel->stderr_buffer) == 0)
+		channel->state = SSH_CHANNEL_STATE_CLOSED;
+	window_grow(channel);
+	return (len);
+}
+
 /* ---- what is under way ---- */
 
 size_t
@@ -514,6 +552,13 @@ ssh_more_packets_in(ssh_session session)
 	const struct more *m = more_of(session);
 
 	return (m == NULL ? 0 : m->counter.in_packets);
+}
+
+int
+ssh_more_keepalive(ssh_session session)
+{
+	return (packet_go(session,
+	    ssh_buffer_pack(session->out_buffer, "bsb", SSH2_MSG_GLOBAL_REQUEST, "keepalive@openssh.com", 1)));
 }
 
 struct bytes

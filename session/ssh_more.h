@@ -72,13 +72,20 @@ const char *ssh_more_channel_type(ssh_message m);
 /* Refuses a channel with our own code (RFC 4254 5.1) and text, which the client shows. 0 or -1. */
 int ssh_more_refuse_channel(ssh_message m, uint32_t code, const char *text);
 
+/* Takes up to size bytes that came and were not read yet: no poll, no callback, and also when the connection is gone
+ * (libssh's own reads refuse then).  0: nothing is there. */
+size_t ssh_more_read(ssh_channel channel, int is_stderr, void *to, size_t size);
+
 /* Bytes that libssh holds for the peer and has not written, those that wait for a rekey's end included. */
 size_t ssh_more_unsent(ssh_session session);
-/* 1 while a rekey is under way and packets are held back: ssh_channel_write would take nothing. */
+/* 1 while a rekey is under way: libssh would take nothing to write, or hold it back. */
 int ssh_more_in_rekey(ssh_session session);
 
 /* Counts of packets that came in, so that a peer that lives but says nothing to us can be told from a dead one. */
 uint64_t ssh_more_packets_in(ssh_session session);
+/* Asks the peer for a sign of life (keepalive@openssh.com); each call sends one.  Whatever it answers is a packet in.
+ * Not together with libssh's own global requests.  0 or -1. */
+int ssh_more_keepalive(ssh_session session);
 
 /* The session identifier (RFC 4253 7.2): the first exchange's hash; empty before it. Lent until ssh_free. */
 struct bytes ssh_more_identifier(ssh_session session);
