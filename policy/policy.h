@@ -42,6 +42,7 @@ struct policy {
 	int64_t		 book_marked;  /* and so marked in the database */
 
 	/* deadlines.h */
+	int		 advance_due;
 	struct timer	*timer;
 	int64_t		 high_water_ms;	 /* the highest wall time seen, as the database has it */
 	int64_t		 wall_less_boot; /* their difference when last looked at */
@@ -61,6 +62,9 @@ void	 policy_commit(struct policy *p);
 
 /* Everything that waits looks again whether it may go on: after news from the book, a link, a decision, a timer. */
 void	 policy_advance(struct policy *p);
+
+/* The recorder's word on the room that is left. */
+void	 shelf_take(struct policy *p, const struct msg_shelf *m);
 
 void	 text_copy(char *to, size_t size, const char *from); /* cut at the size, NUL-ended */
 #define TEXT_COPY(array, from) text_copy((array), sizeof(array), (from))

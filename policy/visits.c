@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "links.h"
 #include "outbox.h"
+#include "verbs.h"
 #include "visits.h"
 #include "walk.h"
 #include "words.h"
@@ -67,7 +68,7 @@ connection_free(struct connection *c)
 	for (at = &c->policy->connections; *at != c; at = &(*at)->next)
 		;
 	*at = c->next;
-	verbs_of_session_end(c);
+	verbs_connection_over(c);
 	peer_close(c->session);
 	questions_free(c);
 	walks_free(c);
@@ -84,7 +85,7 @@ visits_link(struct policy *p, uint64_t conn, const char *source, uint16_t port, 
 	c->port = port;
 	c->linked = 1;
 	if (old != NULL)
-		verbs_of_session_end(c);
+		verbs_connection_over(c);
 	peer_close(old);
 	if ((c->session = peer_open(p->loop, fd, PROCESS_POLICY, PROCESS_SESSION, conn, on_session_message, on_session_closed, c)) == NULL)
 		log_fatal("out of memory for a link");
