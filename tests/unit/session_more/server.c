@@ -2,9 +2,9 @@
  * A server on session/ssh_more.h alone, for test_session_more.py: it serves one connection after the other on loopback
  * and writes what the hooks saw, a line each, to its output.
  *
- *     server [--touch]     prints "port N", "host KEY-BLOB-IN-HEX"; ends when its input ends
+ *     server [--touch] [--openssh]	prints "host KEY-BLOB-IN-HEX", "port N"; ends when its input ends
  *
- * --touch: proofs of FIDO keys without a touch are refused.  Host key and verifying are OpenSSL's; libssh has only the
+ * --touch: proofs of FIDO keys without a touch are refused.  --openssh: says that it is one, to be told of eow.  Host key and verifying are OpenSSL's; libssh has only the
  * public half.  Commands: "modes" (what the terminal was asked with), "echo", "sink" (counts), "source N", "exit N".
  */
 #include <errno.h>
@@ -33,9 +33,8 @@ struct visit {
 	ssh_session ssh;
 	ssh_channel channel;
 	char command[128];
-	struct wire modes; /* what the pty-req said, as text */
-	uint64_t left;     /* source: bytes to send */
-	uint64_t taken;    /* sink */
+	uint64_t left;  /* source: bytes to send */
+	uint64_t taken; /* sink */
 	uint8_t stash[CHUNK];
 	size_t stashed;
 	int done;
@@ -194,7 +193,14 @@ on_auth(struct visit *v, ssh_message m)
 	uint8_t *key = NULL;
 	size_t len = 0;
 
-	ssh_message_auth_set_methods(m, SSH_AUTH_METHOD_PUBLICKEY);
+	ssh_message_auth_set_methods(m, SSH_AUTH_METHOD_PUBLICKEY | SSH_AUTH_METHOD_INTERACTIVE);
+	if (ssh_message_subtype(m) == SSH_AUTH_METHOD_INTERACTIVE && !ssh_message_auth_kbdint_is_response(m)) {
+		const char *prompts[] = {"Code: "};
+		char echo[] = {0};
+
+		ssh_message_auth_interactive_request(m, "", "", 1, prompts, echo);
+		return;
+	}
 	if (ssh_message_subtype(m) != SSH_AUTH_METHOD_PUBLICKEY) {
 		ssh_message_reply_default(m);
 		return;
@@ -374,7 +380,7 @@ visit_run(ssh_bind sshbind, int fd)
 	ssh_more_begin(v.ssh, &hooks, &v);
 	if (ssh_bind_accept_fd(sshbind, v.ssh, fd) != SSH_OK)
 		say("accept: %s", ssh_get_error(sshbind));
-	ssh_set_auth_methods(v.ssh, SSH_AUTH_METHOD_PUBLICKEY);
+	ssh_set_auth_methods(v.ssh, SSH_AUTH_METHOD_PUBLICKEY | SSH_AUTH_METHOD_INTERACTIVE);
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	if (exchange(v.ssh) == -1 || ssh_more_listen(v.ssh, 1) == -1)
 		say("no exchange: %s", ssh_get_error(v.ssh));
@@ -397,8 +403,6 @@ visit_run(ssh_bind sshbind, int fd)
 	ssh_disconnect(v.ssh);
 	ssh_more_end(v.ssh);
 	ssh_free(v.ssh);
-	wire_free(&v.modes);
-	close(fd);
 }
 
 int
@@ -411,7 +415,12 @@ main(int argc, char **argv)
 	int listener = socket(AF_INET, SOCK_STREAM, 0), no = 0;
 	EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_id(EVP_PKEY_ED25519, NULL);
 
-	touch_wanted = argc > 1 && strcmp(argv[1], "--touch") == 0;
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--touch") == 0)
+			touch_wanted = 1;
+		else if (strcmp(argv[i], "--openssh") == 0)
+			ssh_bind_options_set(sshbind, SSH_BIND_OPTIONS_BANNER, "OpenSSH_9.9");
+	}
 	ssh_init();
 	EVP_PKEY_keygen_init(c);
 	EVP_PKEY_keygen(c, &host_key);
