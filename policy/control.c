@@ -1,0 +1,182 @@
+/* The control socket; see control.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "asks.h"
+#include "base/log.h"
+#include "control.h"
+#include "verb.h"
+
+#define CLIENTS_MAX 64
+
+struct client {
+	struct client *next;
+	struct policy *policy;
+	struct peer *peer;
+	struct speaker who;
+};
+
+struct peer *client_peer(const struct client *c);
+
+struct peer *
+client_peer(const struct client *c)
+{
+	return (c->peer);
+}
+
+static void
+client_free(struct client *c)
+{
+	struct client **at;
+
+	for (struct verb *v = c->policy->verbs, *next; v != NULL; v = next) {
+		next = v->next;
+		if (v->client == c)
+			verb_forget(v);
+	}
+	for (at = &c->policy->clients; *at != c; at = &(*at)->next)
+		;
+	*at = c->next;
+	peer_close(c->peer);
+	free(c);
+}
+
+static void
+on_client_closed(struct peer *peer, const char *why, void *ctx)
+{
+	(void)peer;
+	(void)why;
+	client_free(ctx);
+}
+
+static void
+client_gone(struct client *c, uint32_t ask)
+{
+	for (struct verb *v = c->policy->verbs, *next; v != NULL; v = next) {
+		next = v->next;
+		if (v->client == c && v->ask == ask)
+			verb_forget(v);
+	}
+}
+
+static void
+on_client_message(struct peer *peer, struct message *m, void *ctx)
+{
+	struct client *c = ctx;
+	struct verb *v;
+
+	(void)peer;
+	if (m->type == MSG_VERB_GONE) {
+		client_gone(c, m->verb_gone.ask);
+		return;
+	}
+	if (m->type != MSG_VERB)
+		return;
+	if ((v = calloc(1, sizeof(*v))) == NULL)
+		log_fatal("out of memory");
+	v->policy = c->policy;
+	v->client = c;
+	v->ask = m->verb.ask;
+	v->columns = m->verb.columns;
+	v->who = c->who;
+	text_clean(v->zone, sizeof(v->zone), m->verb.time_zone);
+	verb_run(v, m->verb.words, m->verb.argv ? WORDS_ARGV : WORDS_LINE);
+}
+
+/* A person as they are now: who may not come over ssh may not come through this door either. */
+static void
+speaker_fill(struct policy *p, struct speaker *who, const struct person *person)
+{
+	struct facts_held h;
+	char text[DECIDE_TEXT];
+
+	facts_load(p, &h, person->login, "", "");
+	TEXT_COPY(who->login, person->login);
+	TEXT_COPY(who->vendor, person->vendor);
+	who->role = decide_person(&h.facts, text) == REASON_NONE ? (int)person->role : ROLE_NONE;
+	facts_free(&h);
+}
+
+/* Who the kernel says that is; -1: nobody of ours. */
+static int
+speaker_of(struct policy *p, uint32_t uid, struct speaker *who)
+{
+	struct rows found;
+	int n;
+
+	if (uid == 0 || uid == geteuid()) { /* the latter: --single-user, for development */
+		TEXT_COPY(who->login, "root");
+		who->role = ROLE_OPERATOR;
+		return (0);
+	}
+	n = must(p, store_list(p->store, QUERY_PERSON_OF_UID, &found, ARG_INT(uid)));
+	if (n == 1)
+		speaker_fill(p, who, rows_at(&found, person, 0));
+	rows_free(&found);
+	return (n == 1 ? 0 : -1);
+}
+
+static void
+client_take(struct policy *p, int fd)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+	struct client *c = calloc(1, sizeof(*c));
+	size_t count = 0;
+
+	for (const struct client *other = p->clients; other != NULL; other = other->next)
+		count++;
+	if (c == NULL || count >= CLIENTS_MAX || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1) {
+		free(c);
+		close(fd);
+		return;
+	}
+	c->policy = p;
+	if (speaker_of(p, cred.uid, &c->who) == -1) {
+		log_warning("uid %u is nobody of ours: refused at the control socket", (unsigned)cred.uid);
+		free(c);
+		close(fd);
+		return;
+	}
+	c->peer = peer_open(p->loop, fd, PROCESS_POLICY, PROCESS_LODGE, 0, on_client_message, on_client_closed, c);
+	if (c->peer == NULL)
+		log_fatal("out of memory");
+	c->next = p->clients;
+	p->clients = c;
+}
+
+static void
+on_connect(int listening, int events, void *ctx)
+{
+	int fd;
+
+	(void)events;
+	while ((fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) != -1)
+		client_take(ctx, fd);
+}
+
+void
+control_begin(struct policy *p, int fd)
+{
+	watch_end(p->control_watch);
+	if (p->control_fd != -1)
+		close(p->control_fd);
+	p->control_fd = fd;
+	if ((p->control_watch = watch_begin(p->loop, fd, WATCH_READ, on_connect, p)) == NULL)
+		log_fatal("out of memory");
+}
+
+void
+control_end(struct policy *p)
+{
+	while (p->clients != NULL)
+		client_free(p->clients);
+	watch_end(p->control_watch);
+	p->control_watch = NULL;
+	if (p->control_fd != -1)
+		close(p->control_fd);
+	p->control_fd = -1;
+}

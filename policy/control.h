@@ -1,0 +1,8 @@
+/* The control socket: `lodge` on the box.  Who speaks is what the kernel says (SO_PEERCRED): root operates and never approves. */
+#ifndef POLICY_CONTROL_H
+#define POLICY_CONTROL_H
+#include "policy.h"
+
+void control_begin(struct policy *p, int fd); /* fd given: bound and listening; one before is closed */
+void control_end(struct policy *p);
+#endif
