@@ -35,7 +35,7 @@ fingerprint_make(const unsigned char *blob, size_t len, char *text, size_t size)
 		return (-1);
 	(void)EVP_EncodeBlock(base64, digest, (int)n);
 	base64[strcspn((const char *)base64, "=")] = '\0';
-	snprintf(text, size, "SHA256:%s", (const char *)base64);
+	snprintf(text, size, "SHA256:%.64s", (const char *)base64);
 	return (0);
 }
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "outbox.h"
 #include "walk.h"
+#include "words.h"
 
 #define KILL_SLACK_MS 2000	/* gateway's hand: so long after ours */
 #define WAIT_SLACK_MS 10000	/* gateway's own limit on a connection that waits lies so far behind ours */
