@@ -129,6 +129,13 @@ readings_reader_anew(struct policy *p)
 }
 
 void
+readings_end(struct policy *p)
+{
+	while (p->readings != NULL)
+		reading_free(p, p->readings);
+}
+
+void
 on_read_done(struct policy *p, const struct msg_read_done *m)
 {
 	char line[512];

@@ -9,6 +9,7 @@
 struct verb;
 
 void readings_reader_anew(struct policy *p); /* the reader is a new one: what was under way is over */
+void readings_end(struct policy *p);
 void on_read_done(struct policy *p, const struct msg_read_done *m);
 /* After the book holds the event.  verb: "play" ...; id "" or 32 hex digits; options a JSON object. */
 void reading_begin(struct verb *v);

@@ -316,8 +316,8 @@ verb_snippet(struct verb *v)
 		sheet_text(s, "host_key_alias", "", "lodge");
 		if (v->form == SHEET_TEXT)
 			text_add(&v->out,
-			    "\nHost %s\n\tHostName %s\n\tPort %lld\n\tUser %s\n\tHostKeyAlias "
-			    "lodge\n\tServerAliveInterval 15\n",
+			    "\nHost %s\n    HostName %s\n    Port %lld\n    User %s\n    HostKeyAlias "
+			    "lodge\n    ServerAliveInterval 15\n",
 			    t->name, name, (long long)p->set.port, user);
 	}
 	if (v->form == SHEET_JSON)

@@ -215,6 +215,7 @@ verbs_free(struct policy *p)
 {
 	while (p->verbs != NULL)
 		verb_free(p->verbs);
+	readings_end(p);
 }
 
 /* ---- carrying out ---- */

@@ -1,0 +1,483 @@
+/* The bench; see bench.h. */
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "bench.h"
+#include "control.h"
+#include "deadlines.h"
+#include "links.h"
+#include "outbox.h"
+#include "people.h"
+#include "verbs.h"
+#include "visits.h"
+#include "walk.h"
+
+#define LATE_MS 5000
+#define QUIET_MS 40
+
+static void
+on_guard(void *ctx)
+{
+	struct bench *b = ctx;
+
+	b->late = 1;
+	loop_stop(b->loop);
+}
+
+static void
+run_for(struct bench *b, int64_t ms)
+{
+	b->late = 0;
+	timer_after(b->guard, ms);
+	loop_run(b->loop);
+	timer_stop(b->guard);
+}
+
+void
+settle(struct bench *b)
+{
+	run_for(b, QUIET_MS);
+}
+
+static void
+pair_make(int pair[2])
+{
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+}
+
+/* Policy's end goes in as gateway sends it. */
+static void
+link_give(struct bench *b, enum process peer, int fd)
+{
+	struct message m = {.type = MSG_LINK, .fd = fd, .link = {.peer = (uint8_t)peer}};
+
+	on_gateway_message(NULL, &m, &b->policy);
+}
+
+static void
+on_far_closed(struct peer *p, const char *why, void *ctx)
+{
+	(void)p;
+	(void)why;
+	(void)ctx;
+}
+
+/* ---- the book ---- */
+
+static void
+on_book(struct peer *p, struct message *m, void *ctx)
+{
+	struct bench *b = ctx;
+
+	if (m->type != MSG_LEAF)
+		return;
+	b->owed = m->leaf.sequence;
+	if (b->stalled)
+		return;
+	b->leaves = m->leaf.sequence;
+	peer_post(p, LEAF_HELD, leaf_held, .sequence = m->leaf.sequence, .leaf_index = m->leaf.sequence - 1);
+}
+
+void
+book_stall(struct bench *b)
+{
+	b->stalled = 1;
+}
+
+void
+book_go_on(struct bench *b)
+{
+	b->stalled = 0;
+	b->leaves = b->owed;
+	peer_post(b->book, LEAF_HELD, leaf_held, .sequence = b->owed, .leaf_index = b->owed - 1);
+}
+
+/* ---- the reader ---- */
+
+static void
+on_reader(struct peer *p, struct message *m, void *ctx)
+{
+	struct bench *b = ctx;
+
+	(void)p;
+	if (m->type != MSG_READ)
+		return;
+	b->readings++;
+	b->reading = m->read_.reading;
+	b->reading_fd = m->fd;
+	m->fd = -1;
+	b->held_at_reading = b->leaves;
+	bytes_copy(b->read_verb, sizeof(b->read_verb), m->read_.verb);
+	bytes_copy(b->read_id, sizeof(b->read_id), m->read_.id);
+	bytes_copy(b->read_options, sizeof(b->read_options), m->read_.options);
+}
+
+void
+reader_link(struct bench *b)
+{
+	int pair[2];
+
+	peer_close(b->reader);
+	pair_make(pair);
+	b->reader = peer_open(b->loop, pair[1], PROCESS_READER, PROCESS_POLICY, 0, on_reader, on_far_closed, b);
+	link_give(b, PROCESS_READER, pair[0]);
+}
+
+/* ---- seats ---- */
+
+static void
+said_add(char *to, struct bytes more)
+{
+	size_t len = strlen(to);
+
+	assert_true(len + more.len < SAID);
+	memcpy(to + len, more.at, more.len);
+	to[len + more.len] = '\0';
+}
+
+static void
+on_seat(struct peer *p, struct message *m, void *ctx)
+{
+	struct seat *s = ctx;
+
+	(void)p;
+	switch (m->type) {
+	case MSG_VERB_OUT:
+		assert_false(s->ended);
+		said_add(m->verb_out.to == 1 ? s->out : s->err, m->verb_out.output);
+		break;
+	case MSG_VERB_STREAM:
+		s->stream = m->fd;
+		m->fd = -1;
+		break;
+	case MSG_VERB_END:
+		assert_int_equal(m->verb_end.ask, s->ask);
+		s->ended = 1;
+		s->status = m->verb_end.status;
+		loop_stop(s->bench->loop);
+		break;
+	case MSG_VERDICT:
+		s->verdicts++;
+		s->verdict = m->verdict.verdict;
+		bytes_copy(s->text, sizeof(s->text), m->verdict.text);
+		break;
+	case MSG_LEASE:
+		s->leases++;
+		s->lease_ends = m->lease.ends_wall_ms;
+		break;
+	case MSG_END:
+		s->ends++;
+		s->end_grant = m->end.grant;
+		s->end_reason = m->end.reason;
+		bytes_copy(s->text, sizeof(s->text), m->end.text);
+		break;
+	default:
+		break;
+	}
+}
+
+static struct seat *
+seat_next(struct bench *b)
+{
+	struct seat *s = &b->seats[b->seat_count++];
+
+	assert_true(b->seat_count <= SEATS);
+	*s = (struct seat){.bench = b, .stream = -1};
+	return (s);
+}
+
+struct seat *
+seat_login(struct bench *b, const char *login, uint32_t factors, int host_bound)
+{
+	struct seat *s = seat_next(b);
+	struct msg_identity who = {.login = bytes_text(login),
+	    .role = ROLE_NONE,
+	    .factors = factors,
+	    .host_bound = (uint8_t)host_bound,
+	    .fingerprint = bytes_text("SHA256:a-key"),
+	    .key_type = bytes_text("ssh-ed25519"),
+	    .source = bytes_text("192.0.2.17"),
+	    .port = 4711,
+	    .at_wall_ms = clock_wall_ms()};
+	struct person row = {.role = 0};
+	int pair[2];
+
+	TEXT_COPY(row.login, login);
+	assert_int_equal(person_get(b->policy.store, &row), 1);
+	who.role = (uint8_t)row.role;
+	s->conn = who.conn = ((uint64_t)clock_wall_ms() << 20) + b->seat_count;
+	pair_make(pair);
+	s->peer = peer_open(b->loop, pair[1], PROCESS_SESSION, PROCESS_POLICY, s->conn, on_seat, on_far_closed, s);
+	visits_link(&b->policy, s->conn, "192.0.2.17", 4711, pair[0]);
+	on_identity(&b->policy, &who);
+	settle(b);
+	return (s);
+}
+
+struct seat *
+seat_root(struct bench *b)
+{
+	struct seat *s = seat_next(b);
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int listening, fd;
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/control", b->dir);
+	unlink(sun.sun_path);
+	listening = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(listening, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	assert_int_equal(listen(listening, 8), 0);
+	control_begin(&b->policy, listening);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	s->peer = peer_open(b->loop, fd, PROCESS_LODGE, PROCESS_POLICY, 0, on_seat, on_far_closed, s);
+	return (s);
+}
+
+void
+seat_leave(struct seat *s)
+{
+	peer_close(s->peer);
+	s->peer = NULL;
+	settle(s->bench);
+	on_session_gone(&s->bench->policy, &(struct msg_session_gone){.conn = s->conn});
+	settle(s->bench);
+}
+
+static void
+verb_post(struct seat *s, const char *words)
+{
+	s->out[0] = s->err[0] = '\0';
+	s->ended = s->status = 0;
+	if (s->stream != -1)
+		close(s->stream);
+	s->stream = -1;
+	peer_post(s->peer, VERB, verb, .ask = s->ask, .words = bytes_text(words), .columns = (uint16_t)s->columns,
+	    .time_zone = bytes_text(s->zone));
+}
+
+void
+say_only(struct seat *s, const char *words)
+{
+	s->ask++;
+	verb_post(s, words);
+	settle(s->bench);
+}
+
+int
+say_again(struct seat *s, const char *words)
+{
+	verb_post(s, words);
+	if (!s->ended)
+		run_for(s->bench, LATE_MS);
+	if (!s->ended)
+		fail_msg("no end of: %s", words);
+	return (s->status);
+}
+
+int
+say(struct seat *s, const char *words)
+{
+	s->ask++;
+	return (say_again(s, words));
+}
+
+/* ---- expecting ---- */
+
+void
+expect_clean(const char *text)
+{
+	for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++)
+		if ((*c < 0x20 && *c != '\n') || *c == 0x7f)
+			fail_msg("a control character %02x in: %s", *c, text);
+}
+
+void
+expect_at(struct seat *s, const char *words, int want, const char *part, const char *file, int line)
+{
+	int status = say(s, words);
+	const char *answer = want == 0 ? s->out : s->err;
+
+	expect_clean(s->out);
+	expect_clean(s->err);
+	if (status != want || strstr(answer, part) == NULL) {
+		print_error("%s: status %d for %d; wanted \"%s\"\nout: %s\nerr: %s\n", words, status, want, part,
+		    s->out, s->err);
+		_fail(file, line);
+	}
+	if (want != 0 &&
+	    (strncmp(s->err, "lodge: ", 7) != 0 || strchr(s->err, '\n') != s->err + strlen(s->err) - 1)) {
+		print_error("%s: not one line of ours: %s\n", words, s->err);
+		_fail(file, line);
+	}
+}
+
+void
+expect_event(struct bench *b, const char *name, const char *part)
+{
+	const char *json = "none";
+	struct rows found;
+	int good = 0;
+
+	assert_true(store_list(b->policy.store, QUERY_EVENTS_AFTER, &found, ARG_INT(0), ARG_INT(100000)) >= 0);
+	for (size_t i = 0; i < found.count; i++)
+		if (strcmp(rows_at(&found, event, i)->name, name) == 0) {
+			json = rows_at(&found, event, i)->json;
+			good = strstr(json, part) != NULL;
+		}
+	if (!good)
+		print_error("the last %s: %s\nwants: %s\n", name, json, part);
+	rows_free(&found);
+	assert_true(good);
+}
+
+size_t
+events_named(struct bench *b, const char *name)
+{
+	struct rows found;
+	size_t n = 0;
+
+	assert_true(store_list(b->policy.store, QUERY_EVENTS_AFTER, &found, ARG_INT(0), ARG_INT(100000)) >= 0);
+	for (size_t i = 0; i < found.count; i++)
+		n += strcmp(rows_at(&found, event, i)->name, name) == 0;
+	rows_free(&found);
+	return (n);
+}
+
+/* ---- the world ---- */
+
+const char *
+key_line(int n)
+{
+	static char line[4][256];
+	static int turn;
+	char *to = line[turn++ % 4];
+	unsigned char blob[51] = "\0\0\0\013ssh-ed25519\0\0\0\040", text[128];
+
+	memset(blob + 19, n, 32);
+	EVP_EncodeBlock(text, blob, sizeof(blob));
+	snprintf(to, sizeof(line[0]), "ssh-ed25519 %s somebody@somewhere", (const char *)text);
+	return (to);
+}
+
+const char *
+visit_was(struct bench *b, const char *id, int64_t ago_ms)
+{
+	static int64_t n = 1000;
+	struct stream row = {.conn = n++,
+	    .stream = 1,
+	    .state = STREAM_STATE_SEALED,
+	    .began_at = clock_wall_ms() - ago_ms,
+	    .ended_at = clock_wall_ms() - ago_ms + 1000,
+	    .sealed_at = clock_wall_ms() - ago_ms + 2000,
+	    .request = 1};
+
+	TEXT_COPY(row.id, id);
+	TEXT_COPY(row.person, "alice");
+	TEXT_COPY(row.vendor, "unify");
+	TEXT_COPY(row.target, "osv1");
+	TEXT_COPY(row.account, "svc");
+	TEXT_COPY(row.what, "shell");
+	policy_begin(&b->policy);
+	assert_int_equal(stream_add(b->policy.store, &row), 0);
+	policy_commit(&b->policy);
+	return (id);
+}
+
+void
+people_come(struct bench *b)
+{
+	static const struct {
+		const char *words;
+		int key;
+	} all[] = {
+	    {"vendor add unify", 0},
+	    {"vendor add acme", 0},
+	    {"person add alice --vendor unify --name \"Alice Engineer\" --key ", 1},
+	    {"person add bob --vendor acme --key ", 2},
+	    {"person add maria --role manager --key ", 3},
+	    {"person add mona --role manager --uid 4711 --key ", 4},
+	    {"person add umar --role manager --vendor unify --key ", 5},
+	    {"person add otto --role auditor --key ", 6},
+	    {"target add osv1 --address 127.0.0.1:2222 --account svc,root --about \"voice node\" --host-key ", 7},
+	};
+	struct seat *root = seat_root(b);
+	char words[1024];
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		snprintf(words, sizeof(words), "%s%s", all[i].words, all[i].key == 0 ? "" : key_line(all[i].key));
+		expect(root, words, 0, "added");
+	}
+}
+
+int
+bench_begin(void **state)
+{
+	static const char text[] = "RecordingRecipients age1x\n";
+	struct bench *b = calloc(1, sizeof(*b));
+	struct policy *p = &b->policy;
+	char path[96], why[256];
+	int pair[2];
+
+	setenv("TZ", "UTC0", 1);
+	snprintf(b->dir, sizeof(b->dir), "/tmp/lodge-verbs.XXXXXX");
+	assert_non_null(mkdtemp(b->dir));
+	b->loop = p->loop = loop_new();
+	b->guard = timer_new(b->loop, on_guard, b);
+	p->control_fd = -1;
+	b->reading_fd = -1;
+	assert_int_equal(settings_from_text(&p->set, "test", text, sizeof(text) - 1, NULL, NULL), 0);
+	snprintf(path, sizeof(path), "%s/policy.db", b->dir);
+	p->store = store_open(path, why, sizeof(why));
+	assert_non_null(p->store);
+	outbox_begin(p);
+	deadlines_begin(p);
+	pair_make(pair);
+	b->book = peer_open(b->loop, pair[1], PROCESS_BOOK, PROCESS_POLICY, 0, on_book, on_far_closed, b);
+	link_give(b, PROCESS_BOOK, pair[0]);
+	peer_post(b->book, LEAF_LAST, leaf_last, .sequence = 0);
+	settle(b);
+	people_come(b);
+	*state = b;
+	return (0);
+}
+
+int
+bench_end(void **state)
+{
+	struct bench *b = *state;
+	char path[128];
+
+	for (size_t i = 0; i < b->seat_count; i++) {
+		peer_close(b->seats[i].peer);
+		if (b->seats[i].stream != -1)
+			close(b->seats[i].stream);
+	}
+	if (b->reading_fd != -1)
+		close(b->reading_fd);
+	control_end(&b->policy);
+	visits_free(&b->policy);
+	verbs_free(&b->policy);
+	links_end(&b->policy);
+	peer_close(b->book);
+	peer_close(b->reader);
+	store_close(b->policy.store);
+	settings_free(&b->policy.set);
+	timer_free(b->guard);
+	loop_free(b->loop);
+	for (size_t i = 0; i < 4; i++) {
+		static const char *const names[] = {"policy.db", "policy.db-wal", "policy.db-shm", "control"};
+
+		snprintf(path, sizeof(path), "%s/%s", b->dir, names[i]);
+		unlink(path);
+	}
+	rmdir(b->dir);
+	free(b);
+	return (0);
+}

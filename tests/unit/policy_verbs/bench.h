@@ -1,0 +1,97 @@
+/*
+ * A whole lodge-policy in this process, on a database of its own, with the other ends of its links in our hands: a book that
+ * holds what it gets (or stalls), a reader, people at sessions of their own, and root on the control socket.
+ */
+#ifndef POLICY_VERBS_BENCH_H
+#define POLICY_VERBS_BENCH_H
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "policy.h"
+#include "rows.h"
+#include "states.h"
+
+#define SEATS 12
+#define SAID 65536
+
+/* One person at one connection; conn 0: root at the control socket. */
+struct seat {
+	struct bench *bench;
+	struct peer *peer;
+	uint64_t conn;
+	uint32_t ask;
+	/* the last verb */
+	char out[SAID], err[SAID];
+	int ended, status, stream; /* stream: the descriptor that came, or -1 */
+	uint32_t columns;
+	const char *zone;
+	/* what else came */
+	unsigned verdicts, verdict, leases, ends;
+	int64_t lease_ends;
+	uint64_t end_grant;
+	uint16_t end_reason;
+	char text[1024];
+};
+
+struct bench {
+	char dir[64];
+	struct loop *loop;
+	struct policy policy;
+	struct timer *guard;
+	int late;
+	struct seat seats[SEATS];
+	size_t seat_count;
+	/* the book */
+	struct peer *book;
+	int stalled;
+	uint64_t leaves, owed;
+	/* the reader */
+	struct peer *reader;
+	unsigned readings;
+	uint64_t reading;
+	int reading_fd;
+	uint64_t held_at_reading; /* leaves that the book held when READ came */
+	char read_verb[16], read_id[64], read_options[8192];
+};
+
+int bench_begin(void **state);
+int bench_end(void **state);
+/* Sits somebody down who logged in; the person must be known. */
+struct seat *seat_login(struct bench *b, const char *login, uint32_t factors, int host_bound);
+struct seat *seat_root(struct bench *b);
+void seat_leave(struct seat *s);
+
+/* Says the words as one line and waits for the end; gives the status.  seat's out and err hold the answer. */
+int say(struct seat *s, const char *words);
+int say_again(struct seat *s, const char *words); /* the same ask as the last one */
+void say_only(struct seat *s, const char *words); /* and does not wait */
+/* Runs everybody until nothing happens any more. */
+void settle(struct bench *b);
+void book_stall(struct bench *b);
+void book_go_on(struct bench *b);
+void reader_link(struct bench *b);
+
+/* Status and a part of the answer: of out when status is 0, else of err. */
+#define expect(seat, words, want, part) expect_at((seat), (words), (want), (part), __FILE__, __LINE__)
+void expect_at(struct seat *s, const char *words, int want, const char *part, const char *file, int line);
+/* No byte of a control character but line ends. */
+void expect_clean(const char *text);
+/* The last event of that name holds `part` in its JSON. */
+void expect_event(struct bench *b, const char *name, const char *part);
+size_t events_named(struct bench *b, const char *name);
+/* A key line of authorized_keys, different for each n. */
+const char *key_line(int n);
+/* A visit that was: a stream of alice on osv1, sealed.  Gives its identifier. */
+const char *visit_was(struct bench *b, const char *id, int64_t ago_ms);
+
+extern const struct CMUnitTest deciding[], keeping[], reading[], seeing[];
+extern const size_t deciding_count, keeping_count, reading_count, seeing_count;
+
+/* The usual people: alice (engineer of unify), bob (engineer of acme), maria and mona (managers), umar (manager of unify), otto (auditor). */
+void people_come(struct bench *b);
+#define bench_of(state) ((struct bench *)*(state))
+#endif

@@ -1,0 +1,18 @@
+/* The verbs of people; each group on a policy of its own. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bench.h"
+
+static int
+run(const char *name, const struct CMUnitTest *tests, size_t count)
+{
+	return (_cmocka_run_group_tests(name, tests, count, NULL, NULL));
+}
+
+int
+main(void)
+{
+	return (run("deciding", deciding, deciding_count) + run("keeping", keeping, keeping_count) +
+	        run("reading", reading, reading_count) + run("seeing", seeing, seeing_count));
+}
