@@ -16,7 +16,7 @@ struct client {
 	struct client *next;
 	struct policy *policy;
 	struct peer *peer;
-	struct speaker who;
+	uint32_t uid; /* as the kernel said when it connected */
 };
 
 struct peer *client_peer(const struct client *c);
@@ -52,6 +52,40 @@ on_client_closed(struct peer *peer, const char *why, void *ctx)
 	client_free(ctx);
 }
 
+/* A person as they are now: who may not come over ssh may not come through this door either. */
+static void
+speaker_fill(struct policy *p, struct speaker *who, const struct person *person)
+{
+	struct facts_held h;
+	char text[DECIDE_TEXT];
+
+	facts_load(p, &h, person->login, "", "");
+	TEXT_COPY(who->login, person->login);
+	TEXT_COPY(who->vendor, person->vendor);
+	who->role = decide_person(&h.facts, text) == REASON_NONE ? (int)person->role : ROLE_NONE;
+	facts_free(&h);
+}
+
+/* Who the kernel says that is; -1: nobody of ours. */
+static int
+speaker_of(struct policy *p, uint32_t uid, struct speaker *who)
+{
+	struct rows found;
+	int n;
+
+	*who = (struct speaker){.role = ROLE_NONE};
+	if (uid == 0 || uid == geteuid()) { /* the latter: --single-user, for development */
+		TEXT_COPY(who->login, "root");
+		who->role = ROLE_OPERATOR;
+		return (0);
+	}
+	n = must(p, store_list(p->store, QUERY_PERSON_OF_UID, &found, ARG_INT(uid)));
+	if (n == 1)
+		speaker_fill(p, who, rows_at(&found, person, 0));
+	rows_free(&found);
+	return (n == 1 ? 0 : -1);
+}
+
 static void
 client_gone(struct client *c, uint32_t ask)
 {
@@ -81,47 +115,15 @@ on_client_message(struct peer *peer, struct message *m, void *ctx)
 	v->client = c;
 	v->ask = m->verb.ask;
 	v->columns = m->verb.columns;
-	v->who = c->who;
+	(void)speaker_of(c->policy, c->uid, &v->who); /* as they are now: of no role when they are no more */
 	text_clean(v->zone, sizeof(v->zone), m->verb.time_zone);
 	verb_run(v, m->verb.words, m->verb.argv ? WORDS_ARGV : WORDS_LINE);
-}
-
-/* A person as they are now: who may not come over ssh may not come through this door either. */
-static void
-speaker_fill(struct policy *p, struct speaker *who, const struct person *person)
-{
-	struct facts_held h;
-	char text[DECIDE_TEXT];
-
-	facts_load(p, &h, person->login, "", "");
-	TEXT_COPY(who->login, person->login);
-	TEXT_COPY(who->vendor, person->vendor);
-	who->role = decide_person(&h.facts, text) == REASON_NONE ? (int)person->role : ROLE_NONE;
-	facts_free(&h);
-}
-
-/* Who the kernel says that is; -1: nobody of ours. */
-static int
-speaker_of(struct policy *p, uint32_t uid, struct speaker *who)
-{
-	struct rows found;
-	int n;
-
-	if (uid == 0 || uid == geteuid()) { /* the latter: --single-user, for development */
-		TEXT_COPY(who->login, "root");
-		who->role = ROLE_OPERATOR;
-		return (0);
-	}
-	n = must(p, store_list(p->store, QUERY_PERSON_OF_UID, &found, ARG_INT(uid)));
-	if (n == 1)
-		speaker_fill(p, who, rows_at(&found, person, 0));
-	rows_free(&found);
-	return (n == 1 ? 0 : -1);
 }
 
 static void
 client_take(struct policy *p, int fd)
 {
+	struct speaker who;
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
 	struct client *c = calloc(1, sizeof(*c));
@@ -135,7 +137,8 @@ client_take(struct policy *p, int fd)
 		return;
 	}
 	c->policy = p;
-	if (speaker_of(p, cred.uid, &c->who) == -1) {
+	c->uid = cred.uid;
+	if (speaker_of(p, c->uid, &who) == -1) {
 		log_warning("uid %u is nobody of ours: refused at the control socket", (unsigned)cred.uid);
 		free(c);
 		close(fd);

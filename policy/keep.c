@@ -5,6 +5,7 @@
 #include "asks.h"
 #include "base/clock.h"
 #include "keep.h"
+#include "keys.h"
 #include "networks.h"
 #include "walk.h"
 
@@ -127,10 +128,14 @@ static void
 options_print(const struct call *c, char *to, size_t size)
 {
 	struct text all = {.at = NULL};
+	struct key_read key;
 	char value[96];
 
 	for (size_t i = 0; i < c->value_count; i++) {
-		text_clean(value, sizeof(value), bytes_text(c->value[i].value));
+		if (strstr(c->value[i].option, "-key") != NULL && key_read(&key, c->value[i].value) == 0)
+			TEXT_COPY(value, key.fingerprint);
+		else
+			text_clean(value, sizeof(value), bytes_text(c->value[i].value));
 		text_add(&all, "%s%s %s", i == 0 ? "" : " ", c->value[i].option, value);
 	}
 	text_clean(to, size, bytes_of(all.at, all.len));

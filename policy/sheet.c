@@ -276,9 +276,12 @@ line_put(const struct row *r, const size_t *widths, int is_head, unsigned column
 
 		if (r->cell[i].title[0] == '\0')
 			continue;
-		text_add(to, "%*s%s", (int)pad, "", text);
 		width = width_of(text);
-		pad = (widths[i] > width ? widths[i] - width : 0) + 2;
+		if (width > 0) { /* nothing trails behind the last word of a line */
+			text_add(to, "%*s%s", (int)pad, "", text);
+			pad = 0;
+		}
+		pad += (widths[i] > width ? widths[i] - width : 0) + 2;
 	}
 	if (columns != 0 && to->len - start > columns && width_of(to->at + start) > columns) {
 		size_t at = start, letters = 0;

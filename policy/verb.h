@@ -89,6 +89,8 @@ void request_row(struct policy *p, struct sheet *s, const struct request *r);
 /* What waits, is open, or was asked or decided since then. */
 #define REQUESTS_LATELY_MS INT64_C(86400000)
 void requests_list(struct verb *v, int64_t since_wall_ms);
+/* Who may decide on it, as things stand: "maria, mona". */
+void deciders_print(struct policy *p, const struct request *r, char *text, size_t size);
 /* "osv1 as svc" */
 #define PLACE_TEXT (2 * ROW_NAME + 8)
 void place_print(const char *target, const char *account, char text[PLACE_TEXT]);

@@ -37,6 +37,7 @@ help_one(struct verb *v, enum command c)
 void
 verb_help(struct verb *v)
 {
+	const char *arguments;
 	struct sheet *s;
 	char words[128];
 
@@ -53,8 +54,9 @@ verb_help(struct verb *v)
 	for (int c = 0; c < COMMAND_COUNT; c++) {
 		if (!command_is_for((enum command)c, v->who.role))
 			continue;
+		arguments = command_arguments((enum command)c);
 		(void)snprintf(words, sizeof(words), "%s %s", command_verb((enum command)c),
-		    command_arguments((enum command)c));
+		    strchr(arguments, '|') == NULL ? arguments : "..."); /* its acts: help VERB */
 		sheet_row(s);
 		sheet_shown(s, "verb", "VERB", command_verb((enum command)c), words);
 		sheet_text(s, "arguments", "", command_arguments((enum command)c));

@@ -88,14 +88,15 @@ request_read(struct verb *v, struct request *r)
 static void
 request_say(struct verb *v, const struct request *r)
 {
-	char span[64], from[TIMES_TEXT] = "now", until[TIMES_TEXT];
+	char span[64], from[TIMES_TEXT] = "now", until[TIMES_TEXT], deciders[256];
 
 	span_print(r->asked_for, span, sizeof(span));
 	if (r->from_wall != 0)
 		moment_print(r->from_wall, from);
 	moment_print(r->lapse_at, until);
-	verb_answer(v, r, "request %lld: %s as %s for %s from %s; the service managers were asked; it lapses %s",
-	    (long long)r->id, r->target, r->account, span, from, until);
+	deciders_print(v->policy, r, deciders, sizeof(deciders));
+	verb_answer(v, r, "request %lld: %s as %s for %s from %s; asked of %s; it lapses %s", (long long)r->id,
+	    r->target, r->account, span, from, deciders, until);
 }
 
 void

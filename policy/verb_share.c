@@ -148,11 +148,36 @@ verb_refuse_state(struct verb *v, const struct request *r)
 	struct grant g;
 	const char *state = request_state(v->policy, r, &g), *by = g.end_by[0] != '\0' ? g.end_by : r->decided_by;
 
-	verb_refuse(v, REASON_STATE, "request %lld is %s%s%s; see: show %lld", (long long)r->id, state,
-	    r->state == STATE_ASKED ? ", nobody answered it yet"
-	    : by[0] != '\0'         ? " by "
-	                            : "",
-	    r->state == STATE_ASKED ? "" : by, (long long)r->id);
+	if (r->state == STATE_ASKED)
+		verb_refuse(v, REASON_STATE, "request %lld is asked, nobody answered it yet; see: show %lld",
+		    (long long)r->id, (long long)r->id);
+	else
+		verb_refuse(v, REASON_STATE, "request %lld is %s already%s%s; see: show %lld", (long long)r->id,
+		    state, by[0] != '\0' ? ", by " : "", by, (long long)r->id);
+}
+
+void
+deciders_print(struct policy *p, const struct request *r, char *text, size_t size)
+{
+	struct rows found;
+	size_t n = 0;
+
+	text[0] = '\0';
+	must(p, store_list_all(p->store, QUERY_PERSONS, &found));
+	for (size_t i = 0; i < found.count && n < size; i++) {
+		const struct person *w = rows_at(&found, person, i);
+		struct vendor vendor = {.suspended = 0};
+
+		TEXT_COPY(vendor.name, w->vendor);
+		if (vendor.name[0] != '\0')
+			(void)must(p, vendor_get(p->store, &vendor));
+		if (decide_answer(w, vendor.name[0] == '\0' ? NULL : &vendor, r, r->vendor, clock_wall_ms()) ==
+		    REASON_NONE)
+			n += (size_t)snprintf(text + n, size - n, "%s%s", n == 0 ? "" : ", ", w->login);
+	}
+	rows_free(&found);
+	if (n == 0)
+		text_copy(text, size, "nobody (no manager may decide on it)");
 }
 
 void

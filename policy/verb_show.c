@@ -277,7 +277,7 @@ visits_put(struct verb *v, const struct request *r)
 
 		place_print(row->target, row->account, place);
 		sheet_row(s);
-		sheet_when(s, "began", "  BEGAN", row->began_at);
+		sheet_when(s, "began", "BEGAN", row->began_at);
 		sheet_text(s, "target", "WHERE", place);
 		sheet_span(s, "lasted_ms", "LASTED",
 		    (row->ended_at != 0 ? row->ended_at : clock_wall_ms()) - row->began_at);
@@ -324,13 +324,15 @@ verb_show(struct verb *v)
 	rows_who(p, s, &r);
 	rows_what(p, s, &r, &g);
 	rows_when(s, &r, &g);
-	request_unusual(p, &r, &unusual);
+	if (v->who.role != ROLE_ENGINEER) /* what makes managers look twice is theirs to know */
+		request_unusual(p, &r, &unusual);
 	if (v->form == SHEET_JSON) {
 		sheet_list(s, "unusual", unusual.at == NULL ? "" : unusual.at);
 		sheet_lines(s, SHEET_JSON, &v->out);
 	} else {
 		sheet_lines(s, SHEET_TEXT, &v->out);
-		unusual_put(v, unusual.at == NULL ? "" : unusual.at);
+		if (v->who.role != ROLE_ENGINEER)
+			unusual_put(v, unusual.at == NULL ? "" : unusual.at);
 		visits_put(v, &r);
 		if (r.state == STATE_ASKED && v->who.role == ROLE_MANAGER)
 			text_add(&v->out,

@@ -69,6 +69,17 @@ on_far_closed(struct peer *p, const char *why, void *ctx)
 	(void)ctx;
 }
 
+static void
+on_seat_closed(struct peer *p, const char *why, void *ctx)
+{
+	struct seat *s = ctx;
+
+	(void)p;
+	(void)why;
+	s->closed = 1;
+	loop_stop(s->bench->loop);
+}
+
 /* ---- the book ---- */
 
 static void
@@ -214,9 +225,51 @@ seat_login(struct bench *b, const char *login, uint32_t factors, int host_bound)
 	who.role = (uint8_t)row.role;
 	s->conn = who.conn = ((uint64_t)clock_wall_ms() << 20) + b->seat_count;
 	pair_make(pair);
-	s->peer = peer_open(b->loop, pair[1], PROCESS_SESSION, PROCESS_POLICY, s->conn, on_seat, on_far_closed, s);
+	s->peer = peer_open(b->loop, pair[1], PROCESS_SESSION, PROCESS_POLICY, s->conn, on_seat, on_seat_closed, s);
 	visits_link(&b->policy, s->conn, "192.0.2.17", 4711, pair[0]);
 	on_identity(&b->policy, &who);
+	settle(b);
+	return (s);
+}
+
+/* The kernel notes who connects; we are that user for just so long. */
+static int
+connect_as(const char *path, uid_t uid)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), done;
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
+	assert_int_equal(seteuid(uid), 0);
+	done = connect(fd, (struct sockaddr *)&sun, sizeof(sun));
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(done, 0);
+	return (fd);
+}
+
+static void
+control_make(struct bench *b)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int listening = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/control", b->dir);
+	assert_int_equal(bind(listening, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	assert_int_equal(listen(listening, 8), 0);
+	assert_int_equal(chmod(b->dir, 0711), 0);
+	assert_int_equal(chmod(sun.sun_path, 0666), 0);
+	control_begin(&b->policy, listening);
+}
+
+struct seat *
+seat_box(struct bench *b, unsigned uid)
+{
+	struct seat *s = seat_next(b);
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/control", b->dir);
+	s->peer =
+	    peer_open(b->loop, connect_as(path, uid), PROCESS_LODGE, PROCESS_POLICY, 0, on_seat, on_seat_closed, s);
 	settle(b);
 	return (s);
 }
@@ -224,20 +277,7 @@ seat_login(struct bench *b, const char *login, uint32_t factors, int host_bound)
 struct seat *
 seat_root(struct bench *b)
 {
-	struct seat *s = seat_next(b);
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	int listening, fd;
-
-	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/control", b->dir);
-	unlink(sun.sun_path);
-	listening = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(listening, (struct sockaddr *)&sun, sizeof(sun)), 0);
-	assert_int_equal(listen(listening, 8), 0);
-	control_begin(&b->policy, listening);
-	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
-	s->peer = peer_open(b->loop, fd, PROCESS_LODGE, PROCESS_POLICY, 0, on_seat, on_far_closed, s);
-	return (s);
+	return (seat_box(b, 0));
 }
 
 void
@@ -442,6 +482,7 @@ bench_begin(void **state)
 	b->book = peer_open(b->loop, pair[1], PROCESS_BOOK, PROCESS_POLICY, 0, on_book, on_far_closed, b);
 	link_give(b, PROCESS_BOOK, pair[0]);
 	peer_post(b->book, LEAF_LAST, leaf_last, .sequence = 0);
+	control_make(b);
 	settle(b);
 	people_come(b);
 	*state = b;

@@ -26,7 +26,7 @@ struct seat {
 	uint32_t ask;
 	/* the last verb */
 	char out[SAID], err[SAID];
-	int ended, status, stream; /* stream: the descriptor that came, or -1 */
+	int closed, ended, status, stream; /* stream: the descriptor that came, or -1 */
 	uint32_t columns;
 	const char *zone;
 	/* what else came */
@@ -63,6 +63,7 @@ int bench_end(void **state);
 /* Sits somebody down who logged in; the person must be known. */
 struct seat *seat_login(struct bench *b, const char *login, uint32_t factors, int host_bound);
 struct seat *seat_root(struct bench *b);
+struct seat *seat_box(struct bench *b, unsigned uid); /* the control socket, as this Unix user */
 void seat_leave(struct seat *s);
 
 /* Says the words as one line and waits for the end; gives the status.  seat's out and err hold the answer. */

@@ -1,5 +1,6 @@
 /* request, withdraw, approve, deny, extend, revoke, end: each once good, and each refusal. */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "bench.h"
@@ -15,7 +16,7 @@ a_yes(void **state)
 	            *maria = seat_login(b, "maria", KEY_AND_CODE, 1);
 
 	expect(alice, "request osv1 --for 90m --why \"kernel dump\" --ticket INC1", 0,
-	    "request 1: osv1 as svc for 1h30m from now");
+	    "request 1: osv1 as svc for 1h30m from now; asked of maria, mona; it lapses ");
 	expect_event(b, "request.asked", "\"why\":\"kernel dump\"");
 	expect(maria, "requests", 0, "kernel dump");
 	expect(maria, "show #1", 0, "alice, Alice Engineer, of vendor unify");
@@ -202,7 +203,7 @@ asking_badly(void **state)
 	expect(maria, "deny 1 --why \"not tonight\"", 0, "is denied: not tonight");
 	expect_event(b, "request.denied", "not tonight");
 	expect(alice, "show 1", 0, "not tonight");
-	expect(alice, "withdraw 1", 77, "[state] request 1 is denied by maria");
+	expect(alice, "withdraw 1", 77, "[state] request 1 is denied already, by maria");
 	expect(maria, "revoke 1", 77, "[state]");
 	expect(root, "target suspend osv1", 0, "suspended");
 	expect(alice, "request osv1", 77, "[unknown-target]");
@@ -289,7 +290,32 @@ who_waits_and_who_is_in(void **state)
 	expect(root, "end --target osv9", 77, "[not-found]");
 }
 
-const struct CMUnitTest deciding[] = {TEST(a_yes), TEST(two_managers_have_one_outcome),
+/* On the box the kernel says who it is: mona is 4711, 4712 is nobody, root never approves. */
+static void
+on_the_box(void **state)
+{
+	struct bench *b = bench_of(state);
+	struct seat *alice = seat_login(b, "alice", KEY_AND_CODE, 1), *root = seat_root(b), *mona, *nobody;
+
+	if (geteuid() != 0)
+		skip();
+	mona = seat_box(b, 4711);
+	nobody = seat_box(b, 4712);
+	expect(alice, "request osv1", 0, "request 1");
+	settle(b);
+	assert_true(nobody->closed);
+	assert_false(mona->closed);
+	expect(mona, "requests", 0, "alice");
+	expect(root, "approve 1", 77, "[role]");
+	expect(mona, "approve 1", 0, "approved");
+	expect_event(b, "request.approved", "\"user\":{\"name\":\"mona\"");
+	expect(root, "person suspend mona", 0, "suspended");
+	expect(mona, "requests", 77, "[role]"); /* at once */
+	mona = seat_box(b, 4711);
+	expect(mona, "requests", 77, "[role]");
+}
+
+const struct CMUnitTest deciding[] = {TEST(on_the_box), TEST(a_yes), TEST(two_managers_have_one_outcome),
     TEST(the_same_verb_again_does_nothing_twice), TEST(nothing_is_said_before_the_book_holds_it), TEST(windows),
     TEST(who_may_not), TEST(asking_badly), TEST(hostile_text_stays_off_terminals), TEST(who_waits_and_who_is_in)};
 const size_t deciding_count = sizeof(deciding) / sizeof(deciding[0]);
