@@ -11,6 +11,7 @@
 #include "verb.h"
 
 #define CLIENTS_MAX 64
+#define CLIENTS_EACH 16 /* of one Unix user */
 
 struct client {
 	struct client *next;
@@ -97,9 +98,24 @@ client_gone(struct client *c, uint32_t ask)
 }
 
 static void
+stranger_refuse(struct client *c, uint32_t ask)
+{
+	char line[256];
+
+	log_warning("uid %u is nobody of ours: refused at the control socket", (unsigned)c->uid);
+	(void)snprintf(line, sizeof(line),
+	    "lodge: denied [%s] your Unix user id, %u, is nobody's here; the operator says whose: person change "
+	    "LOGIN --uid %u\n",
+	    reason_code(REASON_UNKNOWN_PERSON), (unsigned)c->uid, (unsigned)c->uid);
+	peer_post(c->peer, VERB_OUT, verb_out, .ask = ask, .to = 2, .output = bytes_text(line));
+	peer_post(c->peer, VERB_END, verb_end, .ask = ask, .status = 77);
+}
+
+static void
 on_client_message(struct peer *peer, struct message *m, void *ctx)
 {
 	struct client *c = ctx;
+	struct speaker who;
 	struct verb *v;
 
 	(void)peer;
@@ -109,41 +125,48 @@ on_client_message(struct peer *peer, struct message *m, void *ctx)
 	}
 	if (m->type != MSG_VERB)
 		return;
+	if (speaker_of(c->policy, c->uid, &who) == -1) {
+		stranger_refuse(c, m->verb.ask);
+		return;
+	}
 	if ((v = calloc(1, sizeof(*v))) == NULL)
 		log_fatal("out of memory");
 	v->policy = c->policy;
+	v->who = who; /* as they are now */
 	v->client = c;
 	v->ask = m->verb.ask;
 	v->columns = m->verb.columns;
-	(void)speaker_of(c->policy, c->uid, &v->who); /* as they are now: of no role when they are no more */
 	text_clean(v->zone, sizeof(v->zone), m->verb.time_zone);
 	verb_run(v, m->verb.words, m->verb.argv ? WORDS_ARGV : WORDS_LINE);
+}
+
+/* No user of the box can take the door away from the others, and nobody from root. */
+static int
+too_many(const struct policy *p, uint32_t uid)
+{
+	size_t all = 0, theirs = 0;
+
+	for (const struct client *c = p->clients; c != NULL; c = c->next) {
+		all++;
+		theirs += c->uid == uid;
+	}
+	return (uid != 0 && (all >= CLIENTS_MAX || theirs >= CLIENTS_EACH));
 }
 
 static void
 client_take(struct policy *p, int fd)
 {
-	struct speaker who;
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
 	struct client *c = calloc(1, sizeof(*c));
-	size_t count = 0;
 
-	for (const struct client *other = p->clients; other != NULL; other = other->next)
-		count++;
-	if (c == NULL || count >= CLIENTS_MAX || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1) {
+	if (c == NULL || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1 || too_many(p, cred.uid)) {
 		free(c);
 		close(fd);
 		return;
 	}
 	c->policy = p;
 	c->uid = cred.uid;
-	if (speaker_of(p, c->uid, &who) == -1) {
-		log_warning("uid %u is nobody of ours: refused at the control socket", (unsigned)cred.uid);
-		free(c);
-		close(fd);
-		return;
-	}
 	c->peer = peer_open(p->loop, fd, PROCESS_POLICY, PROCESS_LODGE, 0, on_client_message, on_client_closed, c);
 	if (c->peer == NULL)
 		log_fatal("out of memory");
