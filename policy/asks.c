@@ -9,6 +9,7 @@
 #include "keys.h"
 #include "outbox.h"
 #include "times.h"
+#include "verb.h"
 #include "walk.h"
 #include "words.h"
 
@@ -336,7 +337,7 @@ waiting_text(struct policy *p, const struct asking *a, char *text, size_t size)
 {
 	struct request r = { .id = a->request };
 	struct rows found;
-	char until[TIMES_TEXT], begins[TIMES_TEXT];
+	char until[TIMES_TEXT], begins[TIMES_TEXT], deciders[128];
 
 	must(p, request_get(p->store, &r));
 	moment_print_clock(a->lapse_at, until);
@@ -346,8 +347,9 @@ waiting_text(struct policy *p, const struct asking *a, char *text, size_t size)
 		rows_free(&found);
 		return;
 	}
-	snprintf(text, size, "request %lld for %s as %s: the service managers were asked; waiting for a yes until %s", (long long)r.id,
-	    r.target, r.account, until);
+	deciders_print(p, &r, deciders, sizeof(deciders));
+	snprintf(text, size, "request %lld for %s as %s: asked of %s; waiting for a yes until %s", (long long)r.id, r.target,
+	    r.account, deciders, until);
 }
 
 static void

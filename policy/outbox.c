@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "outbox.h"
+#include "words.h"
 
 #define OUTBOX_AT_ONCE 256 /* leaves sent and not yet held */
 #define OUTBOX_PAGE 64
@@ -14,12 +15,14 @@
 static void
 text_put(json_t *to, const char *key, const char *text)
 {
+	char clean[2 * ROW_WORDS];
 	json_t *value;
 
 	if (text == NULL || text[0] == '\0')
 		return;
-	if ((value = json_string(text)) == NULL || json_object_set_new(to, key, value) == -1)
-		log_fatal("out of memory, or a text that is not UTF-8, in an event");
+	text_clean(clean, sizeof(clean), bytes_text(text)); /* whatever it is, no event ends this process */
+	if ((value = json_string(clean)) == NULL || json_object_set_new(to, key, value) == -1)
+		log_fatal("out of memory");
 }
 
 static void

@@ -248,12 +248,18 @@ who_waits_and_who_is_in(void **state)
 	struct bench *b = bench_of(state);
 	struct seat *alice = seat_login(b, "alice", KEY_AND_CODE, 1), *bob = seat_login(b, "bob", KEY_AND_CODE, 1);
 	struct seat *maria = seat_login(b, "maria", KEY_AND_CODE, 1), *root = seat_root(b);
+	char long_why[600];
 	int64_t ends;
 
 	ask_post(alice, 1001);
 	assert_int_equal(alice->verdict, VERDICT_WAIT);
+	assert_non_null(strstr(alice->text, "asked of maria, mona;"));
 	ask_post(bob, 1001);
-	expect(maria, "deny 2 --why busy", 0, "denied");
+	snprintf(long_why, sizeof(long_why),
+	    "deny 2 --why "
+	    "busy%0370d\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4",
+	    0);
+	expect(maria, long_why, 0, "denied"); /* wherever it is cut, it is cut between letters */
 	settle(b);
 	assert_int_equal(bob->verdict, VERDICT_DENY);
 	assert_non_null(strstr(bob->text, "maria denied request 2: busy"));
