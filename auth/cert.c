@@ -35,15 +35,15 @@ name_is_plain(const char *name)
 	size_t len = strlen(name);
 
 	return (len > 0 && len <= NAME_MAX_BYTES && name[0] != '-' &&
-	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@$\\-") == len);
+	        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@$\\-") == len);
 }
 
-static int
-address_is_plain(const char *address)
+int
+cert_addresses_read(const char *addresses)
 {
-	size_t len = strlen(address);
+	size_t len = strlen(addresses);
 
-	return (len <= ADDRESS_MAX_BYTES && strspn(address, "0123456789abcdefABCDEF.:/,") == len);
+	return (len <= ADDRESS_MAX_BYTES && strspn(addresses, "0123456789abcdefABCDEF.:/,") == len);
 }
 
 static void
@@ -72,8 +72,8 @@ put_names(struct wire *w, const struct cert_order *order)
 	char id[KEY_ID_SIZE];
 	size_t list;
 
-	snprintf(id, sizeof(id), "lodge grant=%" PRIu64 " session=%" PRIu64 " person=%s", order->grant, order->session,
-	    order->person);
+	snprintf(id, sizeof(id), "lodge grant=%" PRIu64 " session=%" PRIu64 " person=%s", order->grant,
+	    order->session, order->person);
 	blob_put_text(w, id);
 	list = blob_put_begin(w);
 	blob_put_text(w, order->account);
@@ -84,7 +84,8 @@ static int
 order_is_good(const struct cert_order *order, int64_t before)
 {
 	return (name_is_plain(order->person) && name_is_plain(order->account) &&
-	    address_is_plain(order->source_address) && order->now_s >= CERT_SLACK_S && before > order->now_s);
+	        cert_addresses_read(order->source_address) && order->now_s >= CERT_SLACK_S &&
+	        before > order->now_s);
 }
 
 int

@@ -24,10 +24,13 @@ struct cert_order {
 	const char *person;
 	const char *account;
 	const char *source_address; /* ours, as the target sees it: addresses or CIDR, by commas; "" for any */
-	int64_t now_s;		    /* wall clock, seconds of UTC */
-	int64_t ends_s;		    /* the grant's end */
+	int64_t now_s;              /* wall clock, seconds of UTC */
+	int64_t ends_s;             /* the grant's end */
 	enum cert_terminal terminal;
 };
+
+/* 1 when `addresses` can stand in a source-address option: addresses or CIDR by commas, "" for none. */
+int cert_addresses_read(const char *addresses);
 
 /*
  * Writes the certificate's blob into `cert` (empty).  -1 when the order is not one that we sign: another kind of key,

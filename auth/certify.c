@@ -67,7 +67,7 @@ cert_make(struct visitor *v, struct permit *p, uint32_t ask, struct bytes key)
 	else if (p->minted >= MINTED_MAX)
 		cert_refuse(v, ask, p->stream, REASON_LIMIT);
 	else if (RAND_bytes((uint8_t *)&order.serial, sizeof(order.serial)) != 1 ||
-	    cert_mint(v->house->user_ca, &order, &cert) == -1)
+	         cert_mint(v->house->user_ca, &order, &cert) == -1)
 		cert_refuse(v, ask, p->stream, REASON_TARGET_LOGIN);
 	else {
 		p->minted++;

@@ -54,8 +54,10 @@ visitor_remove(struct house *h, uint64_t conn)
 
 	while (*at != NULL && (*at)->kept.conn != conn)
 		at = &(*at)->next;
+	if ((v = *at) != NULL)
+		login_on_gone(v);
 	live_forget(h->live, conn);
-	if ((v = *at) == NULL)
+	if (v == NULL)
 		return;
 	*at = v->next;
 	visitor_free(v);
@@ -101,13 +103,6 @@ each_remove(struct house *h, struct visitor *v)
 	visitor_free(v);
 }
 
-/* Connections of an auth before us that ended while nobody was here to be told. */
-static void
-on_adopted(void *ctx)
-{
-	visitors_each(ctx, each_remove_unlinked);
-}
-
 /* The table that the auth before us kept: who is in there lives, until gateway says otherwise. */
 static void
 memory_take(struct house *h, int fd)
@@ -118,7 +113,8 @@ memory_take(struct house *h, int fd)
 	size_t at = 0, adopted = 0;
 
 	if (live == NULL) {
-		log_error("the table of living connections cannot be mapped; they will not outlive a restart of auth");
+		log_error(
+		    "the table of living connections cannot be mapped; they will not outlive a restart of auth");
 		return;
 	}
 	live_close(h->live);
@@ -135,7 +131,6 @@ memory_take(struct house *h, int fd)
 	visitors_each(h, each_keep);
 	if (adopted > 0) {
 		log_info("%zu connections are older than this process", adopted);
-		timer_after(h->adopting, HOUSE_ADOPT_MS);
 		if (h->policy != NULL)
 			visitors_each(h, each_restate);
 	}
@@ -301,6 +296,10 @@ house_on_gateway(struct peer *p, struct message *m, void *ctx)
 		m->fd = -1;
 		memory_take(h, fd);
 		break;
+	case MSG_LINKS_TOLD:
+		/* Connections of an auth before us that ended while nobody was here to be told. */
+		visitors_each(h, each_remove_unlinked);
+		break;
 	case MSG_SESSION_GONE:
 		visitor_remove(h, m->session_gone.conn);
 		break;
@@ -313,8 +312,8 @@ house_on_gateway(struct peer *p, struct message *m, void *ctx)
 }
 
 int
-house_begin(struct house *h, struct loop *loop, const struct settings *set, struct signer *host_key,
-    struct signer *user_ca)
+house_begin(
+    struct house *h, struct loop *loop, const struct settings *set, struct signer *host_key, struct signer *user_ca)
 {
 	h->loop = loop;
 	h->set = set;
@@ -324,10 +323,9 @@ house_begin(struct house *h, struct loop *loop, const struct settings *set, stru
 	h->delay_ms = HOUSE_CODE_DELAY_MS;
 	h->penalties = penalties_new(set->penalty_least, set->penalty_most);
 	h->live = live_open(-1, (size_t)set->max_connections);
-	h->adopting = timer_new(loop, on_adopted, h);
 	/* Not a number that the auth before us gave: gateway may still say that such a lodge-pam is gone. */
 	h->asks = (uint64_t)clock_wall_ms() << 16;
-	return (h->penalties == NULL || h->live == NULL || h->adopting == NULL ? -1 : 0);
+	return (h->penalties == NULL || h->live == NULL ? -1 : 0);
 }
 
 void
@@ -336,7 +334,6 @@ house_end(struct house *h)
 	visitors_each(h, each_remove);
 	memset(h->buckets, 0, sizeof(h->buckets));
 	peer_close(h->policy);
-	timer_free(h->adopting);
 	live_close(h->live);
 	penalties_free(h->penalties);
 	signer_free(h->host_key);

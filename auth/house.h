@@ -18,10 +18,9 @@
 #include "signer.h"
 
 #define HOUSE_BUCKETS 1024
-#define HOUSE_TALKS_MAX 64	    /* PAM conversations at once */
-#define HOUSE_ATTEMPTS_MAX 1024	    /* attempts remembered for a policy that is away */
-#define HOUSE_ADOPT_MS 15000	    /* after a restart: connections without a link by then are gone */
-#define HOUSE_CODE_DELAY_MS 2000    /* a wrong code is answered no sooner */
+#define HOUSE_TALKS_MAX 64       /* PAM conversations at once */
+#define HOUSE_ATTEMPTS_MAX 1024  /* attempts remembered for a policy that is away */
+#define HOUSE_CODE_DELAY_MS 2000 /* a wrong code is answered no sooner */
 #define HOUSE_CODE_DELAY_MAX_MS 10000
 
 struct visitor;
@@ -54,10 +53,9 @@ struct house {
 
 	/* who is here */
 	struct visitor *buckets[HOUSE_BUCKETS];
-	struct timer *adopting;
 	size_t talks;
-	uint64_t asks;	   /* the last number given to a question of ours */
-	int64_t delay_ms;  /* after a wrong code: the longest that any module asked for */
+	uint64_t asks;    /* the last number given to a question of ours */
+	int64_t delay_ms; /* after a wrong code: the longest that any module asked for */
 
 	/* told to policy when it comes back */
 	struct attempt attempts[HOUSE_ATTEMPTS_MAX];

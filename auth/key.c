@@ -113,7 +113,8 @@ pkey_rsa(struct bytes exponent, struct bytes modulus)
 	BIGNUM *n = BN_bin2bn(modulus.at, (int)modulus.len, NULL);
 	EVP_PKEY *pkey = NULL;
 
-	if (build != NULL && e != NULL && n != NULL && OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) == 1 &&
+	if (build != NULL && e != NULL && n != NULL &&
+	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) == 1 &&
 	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e) == 1)
 		pkey = pkey_from("RSA", build);
 	OSSL_PARAM_BLD_free(build);

@@ -16,10 +16,10 @@
 
 enum key_fault {
 	KEY_GOOD,
-	KEY_MALFORMED,	   /* not such a blob, or something is left over */
-	KEY_WEAK,	   /* a kind, size or signature algorithm that we do not accept */
+	KEY_MALFORMED,     /* not such a blob, or something is left over */
+	KEY_WEAK,          /* a kind, size or signature algorithm that we do not accept */
 	KEY_BAD_SIGNATURE, /* well formed, but not made by this key over this */
-	KEY_NO_TOUCH,	   /* made by this FIDO key over this, but nobody touched it */
+	KEY_NO_TOUCH,      /* made by this FIDO key over this, but nobody touched it */
 };
 
 struct key;
@@ -45,8 +45,8 @@ int key_may_use(const struct key *k, struct bytes algorithm);
  * algorithm and the one inside the signature must be the same.  Fills *token (may be NULL) even when it answers
  * KEY_NO_TOUCH.
  */
-enum key_fault key_verify(
-    const struct key *k, struct bytes algorithm, struct bytes signature, struct bytes text, struct key_token *token);
+enum key_fault key_verify(const struct key *k, struct bytes algorithm, struct bytes signature, struct bytes text,
+    struct key_token *token);
 
 /* The fingerprint of any public key blob. */
 void key_fingerprint(struct bytes b, char print[KEY_FINGERPRINT_SIZE]);

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-
 #define LAYOUT 0x4c4f4447454c0001 /* "LODGEL", then the layout's number */
 #define GRACES 1024
 

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LIVE_LEGS 8	 /* key exchanges of one connection: the outer one, and one for each nested */
+#define LIVE_LEGS 8      /* key exchanges of one connection: the outer one, and one for each nested */
 #define LIVE_HASH_MAX 64 /* SHA-512 */
 #define LIVE_LOGIN_SIZE 256
 #define LIVE_PERSON_SIZE 65
@@ -39,8 +39,8 @@ struct live_state {
 	uint8_t role;
 	uint8_t host_bound;
 	uint8_t unused;
-	uint32_t factors; /* bits of enum factor */
-	uint32_t tries;	  /* failed ones */
+	uint32_t factors;              /* bits of enum factor */
+	uint32_t tries;                /* failed ones */
 	char login[LIVE_LOGIN_SIZE];   /* as typed; "" before the first request */
 	char person[LIVE_PERSON_SIZE]; /* the first part of it */
 	char fingerprint[LIVE_PRINT_SIZE];

@@ -5,6 +5,7 @@
 #include "base/confine.h"
 #include "base/log.h"
 #include "contract/daemon.h"
+#include "cert.h"
 #include "house.h"
 
 #define SECURE_HEAP_BYTES (64 * 1024)
@@ -37,9 +38,14 @@ main(void)
 		log_warning("no locked memory for keys");
 	gateway = daemon_begin(loop, PROCESS_AUTH, &set, house_on_gateway, NULL, &house);
 	if (house_methods(set.authentication_methods) == -1)
-		daemon_failed(gateway, "AuthenticationMethods: publickey or publickey,keyboard-interactive, not \"%s\"",
+		daemon_failed(gateway,
+		    "AuthenticationMethods: publickey or publickey,keyboard-interactive, not \"%s\"",
 		    set.authentication_methods);
-	if (house_begin(&house, loop, &set, key_from(gateway, set.host_key), key_from(gateway, set.user_ca_key)) == -1)
+	if (!cert_addresses_read(set.source_address))
+		daemon_failed(
+		    gateway, "SourceAddress: numeric addresses or CIDR, by commas, not \"%s\"", set.source_address);
+	if (house_begin(&house, loop, &set, key_from(gateway, set.host_key), key_from(gateway, set.user_ca_key)) ==
+	    -1)
 		daemon_failed(gateway, "out of memory");
 	house.gateway = gateway;
 	confine(CONFINE_DAEMON);

@@ -11,7 +11,8 @@
 
 #define PENALTY_ENTRIES 4096
 #define PENALTY_FREE 5 /* failures that cost nothing */
-#define PENALTY_QUIET_MS (10 * 60 * 1000) /* after this long without a failure, and no wait left, all is forgotten */
+#define PENALTY_QUIET_MS \
+	(10 * 60 * 1000) /* after this long without a failure, and no wait left, all is forgotten */
 
 enum penalty_kind { PENALTY_SOURCE = 1, PENALTY_NAME = 2 };
 

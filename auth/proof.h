@@ -14,15 +14,15 @@
 enum proof_fault {
 	PROOF_GOOD,
 	PROOF_MALFORMED,
-	PROOF_WRONG_SESSION,  /* not over the identifier that we signed for this connection */
-	PROOF_WRONG_SERVICE,  /* not for ssh-connection */
+	PROOF_WRONG_SESSION, /* not over the identifier that we signed for this connection */
+	PROOF_WRONG_SERVICE, /* not for ssh-connection */
 	PROOF_WRONG_METHOD,
 	PROOF_WRONG_HOST_KEY, /* bound to a host key that is not ours */
 };
 
 struct proof {
 	char user[PROOF_USER_SIZE]; /* as typed, target part and all */
-	struct bytes algorithm;	    /* lent, out of the text */
+	struct bytes algorithm;     /* lent, out of the text */
 	struct bytes key;
 	int host_bound;
 };

@@ -27,8 +27,7 @@ struct signer {
 	uint8_t blob[SIGNER_PUBLIC_SIZE];
 };
 
-static void __attribute__((format(printf, 2, 3)))
-why_set(char *why, const char *format, ...)
+static void __attribute__((format(printf, 2, 3))) why_set(char *why, const char *format, ...)
 {
 	va_list ap;
 
@@ -47,7 +46,8 @@ file_read(const char *path, char text[FILE_BYTES_MAX + 1], char *why)
 	int fd;
 
 	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) == -1) {
-		why_set(why, "%s: %s; make it with: ssh-keygen -t ed25519 -N '' -f %s", path, strerror(errno), path);
+		why_set(
+		    why, "%s: %s; make it with: ssh-keygen -t ed25519 -N '' -f %s", path, strerror(errno), path);
 		return (-1);
 	}
 	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode)) {
@@ -55,7 +55,8 @@ file_read(const char *path, char text[FILE_BYTES_MAX + 1], char *why)
 		goto out;
 	}
 	if ((st.st_mode & 077) != 0) {
-		why_set(why, "%s: others may read it (mode %03o); chmod 600 %s", path, (unsigned)st.st_mode & 0777, path);
+		why_set(why, "%s: others may read it (mode %03o); chmod 600 %s", path, (unsigned)st.st_mode & 0777,
+		    path);
 		goto out;
 	}
 	while (len <= FILE_BYTES_MAX && (n = read(fd, text + len, FILE_BYTES_MAX + 1 - len)) > 0)
@@ -87,7 +88,7 @@ armour_open(const char *text, size_t len, uint8_t bytes[FILE_BYTES_MAX])
 		return (-1);
 	EVP_DecodeInit(ctx);
 	ok = EVP_DecodeUpdate(ctx, bytes, &got, (const uint8_t *)begin, (int)(end - begin)) != -1 &&
-	    EVP_DecodeFinal(ctx, bytes + got, &last) == 1;
+	     EVP_DecodeFinal(ctx, bytes + got, &last) == 1;
 	EVP_ENCODE_CTX_free(ctx);
 	return (ok ? got + last : -1);
 }
@@ -159,8 +160,7 @@ pair_put(uint8_t *to, const uint8_t *bytes, size_t len)
 	memcpy(to + sizeof(head) + 1, bytes, len);
 }
 
-static struct signer *
-signer_new(struct bytes public, struct bytes private)
+static struct signer *signer_new(struct bytes public, struct bytes private)
 {
 	uint8_t derived[PUBLIC_BYTES];
 	size_t len = sizeof(derived);
@@ -226,7 +226,7 @@ signer_sign(const struct signer *s, struct bytes text, uint8_t signature[SIGNER_
 	int ok;
 
 	ok = ctx != NULL && EVP_DigestSignInit_ex(ctx, NULL, NULL, NULL, NULL, s->pkey, NULL) == 1 &&
-	    EVP_DigestSign(ctx, raw, &len, text.at, text.len) == 1 && len == sizeof(raw);
+	     EVP_DigestSign(ctx, raw, &len, text.at, text.len) == 1 && len == sizeof(raw);
 	EVP_MD_CTX_free(ctx);
 	if (!ok)
 		return (-1);

@@ -14,10 +14,11 @@
 #include "base/log.h"
 #include "visitor.h"
 
-#define ANSWER_MAX 511	  /* PAM_MAX_RESP_SIZE - 1 */
-#define TOLD_MAX 4096	  /* bytes of information shown with one prompt */
-#define TEXTS_MAX 32	  /* of one batch */
+#define ANSWER_MAX 511 /* PAM_MAX_RESP_SIZE - 1 */
+#define TOLD_MAX 4096  /* bytes of information shown with one prompt */
+#define TEXTS_MAX 32   /* of one batch */
 #define USED_CODES 256
+#define USED_FOR_MS 300000 /* a code that was good longer ago is not called a replay */
 #define DIGEST_BYTES 32
 #define CODE_PROMPT "Verification code: "
 
@@ -29,6 +30,7 @@ static struct {
 	int is_keyed;
 	uint8_t key[DIGEST_BYTES];
 	uint8_t digest[USED_CODES][DIGEST_BYTES];
+	int64_t at_boot_ms[USED_CODES];
 	size_t next;
 } used;
 
@@ -56,19 +58,23 @@ code_use(struct visitor *v)
 	if (!v->talk.has_digest)
 		return;
 	memcpy(used.digest[used.next], v->talk.digest, DIGEST_BYTES);
+	used.at_boot_ms[used.next] = clock_boot_ms();
 	used.next = (used.next + 1) % USED_CODES;
 }
 
 static int
 code_was_used(const struct visitor *v)
 {
+	int64_t since_ms = clock_boot_ms() - USED_FOR_MS;
+
 	for (size_t i = 0; v->talk.has_digest && i < USED_CODES; i++)
-		if (CRYPTO_memcmp(used.digest[i], v->talk.digest, DIGEST_BYTES) == 0)
+		if (used.at_boot_ms[i] > since_ms &&
+		    CRYPTO_memcmp(used.digest[i], v->talk.digest, DIGEST_BYTES) == 0)
 			return (1);
 	return (0);
 }
 
-/* pam_oath names itself and PAM's user in its prompt; people know the thing by another name. */
+/* pam_oath asks "One-time password (OATH) for `alice': " and cannot be told otherwise; design.md names the prompt. */
 static struct bytes
 prompt_plain(struct bytes prompt)
 {

@@ -63,7 +63,8 @@ void
 visitor_keep(struct visitor *v)
 {
 	if (v->house->live != NULL && live_keep(v->house->live, &v->kept) == -1)
-		log_warning("the table of living connections is full: connection %llu will not outlive a restart of auth",
+		log_warning(
+		    "the table of living connections is full: connection %llu will not outlive a restart of auth",
 		    (unsigned long long)v->kept.conn);
 }
 
@@ -89,6 +90,10 @@ visitor_sign(struct visitor *v, const struct msg_sign *m)
 	}
 	if (m->leg >= LIVE_LEGS || (m->leg != 0 && v->kept.state != LOGIN_IN)) {
 		visitor_cut(v, "asked to sign for a leg that cannot be");
+		return;
+	}
+	if (id->len != 0 && v->kept.state != LOGIN_IN && !bytes_equal(m->hash, bytes_of(id->at, id->len))) {
+		visitor_cut(v, "asked to sign a second hash before its login"); /* as sshd: no rekey before login */
 		return;
 	}
 	if (signer_sign(v->house->host_key, m->hash, signature) == -1) {
@@ -160,8 +165,8 @@ visitor_link(struct visitor *v, int fd, const char *source, uint16_t port)
 	peer_close(v->link);
 	snprintf(k->source, sizeof(k->source), "%s", source);
 	k->port = port;
-	v->link = peer_open(
-	    v->house->loop, fd, PROCESS_AUTH, PROCESS_SESSION, k->conn, on_session, on_session_closed, v);
+	v->link =
+	    peer_open(v->house->loop, fd, PROCESS_AUTH, PROCESS_SESSION, k->conn, on_session, on_session_closed, v);
 	visitor_keep(v);
 	peer_post(v->link, HOST_KEY, host_key, .blob = signer_public(v->house->host_key));
 }

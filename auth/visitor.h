@@ -25,7 +25,7 @@
 #include "key.h"
 
 #define VISITOR_PERMITS 16 /* streams of one connection that may have certificates */
-#define VISITOR_WAITS 8	   /* wishes for a certificate that came before policy's word */
+#define VISITOR_WAITS 8    /* wishes for a certificate that came before policy's word */
 
 enum login_state {
 	LOGIN_FRESH,
@@ -89,7 +89,7 @@ struct talk {
 	enum reason made_up_reason;
 	int64_t answered_boot_ms;
 	struct wire told; /* information shown with the next prompt */
-	int has_digest;	  /* of the last answer */
+	int has_digest;   /* of the last answer */
 	uint8_t digest[32];
 };
 
@@ -114,17 +114,19 @@ struct visitor {
 	struct visitor *next; /* in its bucket */
 	struct house *house;
 	struct live_state kept; /* kept.state is the state */
-	struct peer *link;	/* NULL while it is away */
+	struct peer *link;      /* NULL while it is away */
 
 	/* the login at hand */
 	struct person person;
 	struct request request;
 	struct remembered proof;
 	struct talk talk;
-	struct timer *reply;	/* when a late answer is due */
+	struct timer *reply;    /* when a late answer is due */
 	struct timer *deadline; /* of policy's answer, or of the conversation */
 	uint32_t offers;
-	uint32_t after_over; /* what came after the end */
+	char refused[LIVE_PRINT_SIZE]; /* the last key that was offered and is not theirs */
+	enum reason over;              /* why it is */
+	uint32_t after_over;           /* what came after the end */
 
 	/* the visit */
 	struct permit permits[VISITOR_PERMITS];
@@ -141,7 +143,7 @@ void visitor_keep(struct visitor *v);
 /* The session broke the protocol: it loses its link. */
 void visitor_cut(struct visitor *v, const char *why);
 
-/* login.c: what moves the login. */
+/* login.c and vouch.c: what moves the login. */
 void login_on_offer(struct visitor *v, const struct msg_key_offer *m);
 void login_on_proof(struct visitor *v, const struct msg_proof *m);
 void login_on_step(struct visitor *v, const struct msg_login_step *m);
@@ -153,6 +155,8 @@ void login_on_deadline(struct visitor *v);
 void login_on_reply_due(struct visitor *v);
 /* The session's link is gone: a conversation does not outlive it, a key's proof does. */
 void login_on_unlinked(struct visitor *v);
+/* The connection ended. */
+void login_on_gone(struct visitor *v);
 /* policy is back: asks, and says who this is, again. */
 void login_restate(struct visitor *v);
 

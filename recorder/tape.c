@@ -159,9 +159,15 @@ tape_keep(struct tape *t, const struct tape_run *run, uint32_t file)
 			t->receipt.bytes_out += f.len;
 	}
 	k->last_boot_ms = clock_boot_ms();
-	if (k->payload >= TAPE_SEGMENT_BYTES)
-		tape_cut(t, run->track);
 	return (0);
+}
+
+void
+tape_settle(struct tape *t)
+{
+	for (int i = 0; i < 2; i++)
+		if (t->tracks[i].payload >= TAPE_SEGMENT_BYTES)
+			tape_cut(t, (enum journal_track)i);
 }
 
 /* Closes the open segment and sends it to be sealed. */

@@ -50,6 +50,7 @@ struct tape_house {
 	void	(*on_begun)(void *ctx, struct tape *t);
 	void	(*on_sealed)(void *ctx, struct tape *t);	/* CLOSED or FAILED; the owner frees it, later */
 	void	(*on_full)(void *ctx);			/* the disk took no more: give it room, end what is live */
+	void	(*on_relief)(void *ctx, struct tape *t);	/* a segment was sealed: there is room for more */
 	void	*ctx;
 };
 
@@ -72,8 +73,11 @@ struct tape_run {
 };
 int	tape_records(struct tape *t, const struct tape_run *run, struct blob *out);		/* 0 or -1 */
 
-/* The records of this run are in log file `file`: keeps the frames, cuts when it is time.  0 or -1 (no memory). */
+/* The records of this run are in log file `file`: keeps the frames.  0 or -1 (no memory). */
 int	tape_keep(struct tape *t, const struct tape_run *run, uint32_t file);
+
+/* After all runs whose records went to the log together were kept: cuts what is big enough. */
+void	tape_settle(struct tape *t);
 
 void	tape_tick(struct tape *t, int64_t boot_ms);		/* cuts by age and pause */
 

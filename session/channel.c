@@ -13,6 +13,7 @@
 
 #define OPEN_PROHIBITED 1 /* SSH_OPEN_ADMINISTRATIVELY_PROHIBITED, RFC 4254 5.1 */
 #define OPEN_SHORTAGE 4   /* SSH_OPEN_RESOURCE_SHORTAGE */
+#define ANSWER_MS 15000   /* policy answers something within this time, or is away */
 #define CUT_SEAL_MS 500   /* who is cut off waits so long for the receipt */
 
 static const char *const state_names[] = {
@@ -681,9 +682,15 @@ channels_turn(struct session *s)
 void
 channels_tick(struct session *s)
 {
-	for (struct channel *c = s->channels; c != NULL; c = c->next)
-		if (c->state == CHANNEL_ASKING)
-			live_line_show(c);
+	for (struct channel *c = s->channels; c != NULL; c = c->next) {
+		if (c->state != CHANNEL_ASKING)
+			continue;
+		live_line_show(c);
+		if (!c->is_waiting && clock_boot_ms() - c->asked_boot_ms > ANSWER_MS) {
+			peer_post(s->policy, ASK_ENDED, ask_ended, .ask = c->ask);
+			channel_refuse(c, REASON_POLICY_AWAY, NULL);
+		}
+	}
 }
 
 static void

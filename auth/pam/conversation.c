@@ -84,7 +84,8 @@ on_prompts(int count, const struct pam_message **messages, struct pam_response *
 	struct pam_response *responses;
 
 	*gives = NULL;
-	if (count <= 0 || count > PAM_MAX_NUM_MSG || (responses = calloc((size_t)count, sizeof(*responses))) == NULL)
+	if (count <= 0 || count > PAM_MAX_NUM_MSG ||
+	    (responses = calloc((size_t)count, sizeof(*responses))) == NULL)
 		return (PAM_CONV_ERR);
 	for (int i = 0; i < count; i++)
 		if (talk_message(t, messages[i], &responses[i]) == -1)

@@ -39,7 +39,7 @@ struct conversation_outcome {
 	enum reason reason;
 	int pam_error;
 	char user[CONVERSATION_NAME_SIZE]; /* PAM_USER as it stands at the end */
-	uint32_t delay_ms;		   /* what the modules would have slept */
+	uint32_t delay_ms;                 /* what the modules would have slept */
 };
 
 void conversation_hold(const struct conversation *c, struct conversation_outcome *o);

@@ -93,7 +93,7 @@ on_answers(struct peer *p, struct message *m, void *ctx)
 	}
 	text = reader_get_text(&r);
 	answer->good = m->pam_answers.count == 1 && reader_end(&r) &&
-	    bytes_copy(answer->text, CONVERSATION_ANSWER_SIZE, text) == 0;
+	               bytes_copy(answer->text, CONVERSATION_ANSWER_SIZE, text) == 0;
 	/* The datagram is ours until we return, and it holds a secret. */
 	secret_wipe((void *)(uintptr_t)m->pam_answers.answers.at, m->pam_answers.answers.len);
 }
@@ -149,20 +149,26 @@ main(void)
 	confine(CONFINE_PAM);
 	deadline = deadline_new();
 	deadline_set(deadline, START_MS);
-	if ((loop = loop_new()) == NULL ||
-	    (gateway = peer_open(loop, GATEWAY_FD, PROCESS_PAM, PROCESS_GATEWAY, 0, on_message, on_closed, NULL)) == NULL)
+	if ((loop = loop_new()) == NULL || (gateway = peer_open(loop, GATEWAY_FD, PROCESS_PAM, PROCESS_GATEWAY, 0,
+	                                        on_message, on_closed, NULL)) == NULL)
 		log_fatal("cannot open the link to gateway");
 	peer_post(gateway, READY, ready, 0);
-	if (peer_wait(gateway, MSG_LINK, START_MS, on_link, &fd) == -1 || fd == -1 ||
+	if (peer_wait(gateway, MSG_SETTINGS, START_MS, on_message, NULL) == -1 ||
+	    peer_wait(gateway, MSG_LINK, START_MS, on_link, &fd) == -1 || fd == -1 ||
 	    (auth = peer_open(loop, fd, PROCESS_PAM, PROCESS_AUTH, 0, on_message, on_closed, NULL)) == NULL ||
 	    peer_wait(auth, MSG_PAM_BEGIN, START_MS, on_begin, &order) == -1)
 		return (EXIT_FAILURE);
 	deadline_set(deadline, order.deadline_ms);
-	conversation_hold(&(struct conversation){.service = order.service, .directory = order.directory,
-			      .user = order.user, .source = order.source, .ask = ask_auth, .ctx = auth},
+	conversation_hold(&(struct conversation){.service = order.service,
+	                      .directory = order.directory,
+	                      .user = order.user,
+	                      .source = order.source,
+	                      .ask = ask_auth,
+	                      .ctx = auth},
 	    &outcome);
 	peer_post(auth, PAM_RESULT, pam_result, .good = (uint8_t)outcome.good, .reason = (uint16_t)outcome.reason,
-	    .pam_error = (uint32_t)outcome.pam_error, .user = bytes_text(outcome.user), .delay_ms = outcome.delay_ms);
+	    .pam_error = (uint32_t)outcome.pam_error, .user = bytes_text(outcome.user),
+	    .delay_ms = outcome.delay_ms);
 	peer_close(auth);
 	peer_close(gateway);
 	loop_free(loop);

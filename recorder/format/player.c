@@ -80,7 +80,7 @@ files_find(struct player *p)
 
 		if (segment_name_parse(entry->d_name, &track, &file.number, &form) == -1 || track != SEGMENT_OUTPUT)
 			continue;
-		(void)snprintf(file.name, sizeof(file.name), "%s", entry->d_name);
+		(void)snprintf(file.name, sizeof(file.name), "%.*s", (int)sizeof(file.name) - 1, entry->d_name);
 		if ((grown = realloc(p->files, (p->count + 1) * sizeof(*grown))) == NULL)
 			break;
 		p->files = grown;
