@@ -16,6 +16,7 @@
 #include "shelf.h"
 
 #define DESK_LOG_FILE_BYTES (8u << 20)
+#define DESK_FAREWELL_MS 1500 /* an orderly end: sessions may say farewell for so long; then they are our successor's */
 #define DESK_STOP_MS 6000 /* an orderly end takes no longer: what is not sealed then, the log has */
 #define DESK_FULL_MS 5000 /* the shelf is full: sessions may say farewell for so long */
 
@@ -33,7 +34,9 @@ struct desk_about {
 struct desk *desk_open(const struct desk_about *about, char *why, size_t why_size);
 void desk_close(struct desk *d);
 
-void desk_on_gateway(struct peer *gateway, struct message *m, void *desk); /* LINK, MEMORY, SESSION_GONE, LINKS_TOLD */
-void desk_stop(struct desk *d); /* drains, ends, seals; then stops the loop */
+/* LINK, MEMORY, SESSION_GONE, LINKS_TOLD; ctx: where the desk will stand (struct desk **). */
+peer_on_message desk_on_gateway;
+/* Drains, seals, and stops the loop.  Sessions that still live are left to a successor, who takes their rings over. */
+void desk_stop(struct desk *d);
 
 #endif

@@ -1,4 +1,4 @@
-/* What desk.c (links and messages), desk_streams.c (connections and their streams) share; for no other file. */
+/* What desk.c (links and messages), desk_streams.c (connections and their streams), desk_recover.c share; for no other file. */
 #ifndef RECORDER_DESK_OWN_H
 #define RECORDER_DESK_OWN_H
 
@@ -56,20 +56,21 @@ struct desk {
 	struct tape_house house;
 	struct reel_house reels;
 	struct timer *tick;
-	int64_t last_sweep_boot_ms;
 
 	struct connection *connections;
 	struct receipt receipts[RECEIPTS_MAX]; /* a circle */
 	size_t receipt_count;                  /* ever */
 
-	int told;                    /* LINKS_TOLD came */
-	int sweeping, stopping;
+	int told; /* LINKS_TOLD came */
+	int sweeping;
+	int log_error; /* errno of a sync that failed */
+	enum { STOP_NOT, STOP_DRAINING, STOP_HANDING_OVER } stopping;
 	int64_t stop_boot_ms, full_boot_ms; /* 0: not */
 };
 
 struct connection *connection_find(struct desk *d, uint64_t conn);
 struct connection *connection_get(struct desk *d, uint64_t conn); /* makes one; never NULL: no memory ends the process */
-void connection_gone(struct desk *d, struct connection *c, uint16_t reason);
+void connection_gone(struct connection *c, uint16_t reason);
 /* Ends this connection's recordings now, telling its session why (0: all streams). */
 void connection_trouble(struct desk *d, struct connection *c, uint16_t reason, const char *text);
 

@@ -236,7 +236,7 @@ streams_end(struct desk *d, struct connection *c, uint16_t reason)
 }
 
 void
-connection_gone(struct desk *d, struct connection *c, uint16_t reason)
+connection_gone(struct connection *c, uint16_t reason)
 {
 	if (c->gone)
 		return;

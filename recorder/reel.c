@@ -148,7 +148,7 @@ batch_take(struct reel *r, struct batch *b)
 		b->runs[b->count - 1].part.next_frame = r->next_frame;
 		if (f.type == FRAME_END) {
 			b->ended = t;
-			b->reason = f.len >= 2 ? (uint16_t)(f.at[0] << 8 | f.at[1]) : (uint16_t)REASON_DONE;
+			b->reason = (uint16_t)(f.len >= 2 ? f.at[0] << 8 | f.at[1] : REASON_DONE);
 		}
 	}
 	return (1);

@@ -198,6 +198,15 @@ tape_cut(struct tape *t, enum journal_track track)
 }
 
 void
+tape_leave(struct tape *t)
+{
+	if (t->state != TAPE_LIVE)
+		return;
+	tape_cut(t, JOURNAL_MAIN);
+	tape_cut(t, JOURNAL_INPUT);
+}
+
+void
 tape_tick(struct tape *t, int64_t boot_ms)
 {
 	for (int i = 0; i < 2; i++) {

@@ -79,6 +79,9 @@ int	tape_keep(struct tape *t, const struct tape_run *run, uint32_t file);
 /* After all runs whose records went to the log together were kept: cuts what is big enough. */
 void	tape_settle(struct tape *t);
 
+/* Cuts what is open, so that a successor finds it sealed; the recording goes on with that one. */
+void	tape_leave(struct tape *t);
+
 void	tape_tick(struct tape *t, int64_t boot_ms);		/* cuts by age and pause */
 
 /* Ends it.  An END frame of the session's own is in the ring already (END_SAID) or is written here. */

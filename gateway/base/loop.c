@@ -271,6 +271,25 @@ loop_defer(struct loop *loop, defer_fn *fn, void *ctx)
 	uv_idle_start(&loop->idle, on_idle);
 }
 
+int
+loop_forget(struct loop *loop, const void *ctx)
+{
+	struct deferred **at = &loop->deferred, *d;
+	int count = 0;
+
+	while ((d = *at) != NULL) {
+		if (d->ctx != ctx) {
+			at = &d->next;
+			continue;
+		}
+		*at = d->next;
+		free(d);
+		count++;
+	}
+	loop->deferred_end = at;
+	return (count);
+}
+
 static void
 on_signal(uv_signal_t *signal, int signum)
 {

@@ -38,6 +38,8 @@ void timer_free(struct timer *t); /* NULL is fine; allowed inside its own handle
 /* Calls fn once, after the present handlers. */
 typedef void defer_fn(void *ctx);
 void loop_defer(struct loop *loop, defer_fn *fn, void *ctx);
+/* Takes back what was deferred with this ctx and has not been called yet.  How many. */
+int loop_forget(struct loop *loop, const void *ctx);
 
 /* Calls fn on each SIGTERM, SIGINT (and SIGHUP, SIGCHLD when asked): from the loop, never from a handler. */
 typedef void signal_fn(int signum, void *ctx);

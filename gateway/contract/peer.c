@@ -404,6 +404,7 @@ peer_close(struct peer *p)
 	p->fd = -1;
 	p->closed = 1;
 	letters_clear(&p->in);
+	p->held -= loop_forget(p->loop, p);
 	peer_let_go(p);
 }
 

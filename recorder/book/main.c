@@ -13,10 +13,13 @@
 #include "base/loop.h"
 #include "base/secret.h"
 #include "counter.h"
+#include "disk.h"
+#include "format/blob.h"
 #include "format/note.h"
 #include "store.h"
 
 #define KEY_FILE_MAX 4096
+#define PUBLIC_KEY "log.pub" /* in the book's directory: what lodge-reader checks checkpoints with */
 
 static struct counter *counter;
 
@@ -48,6 +51,20 @@ key_read(struct peer *gateway, const struct settings *set, struct note_signer *s
 		    set->log_key, set->log_origin);
 }
 
+/* The public half of the log's key, one line, beside the tiles. */
+static int
+key_publish(int dir, const struct note_signer *signer)
+{
+	char text[NOTE_KEY_TEXT];
+	struct blob line = {0};
+	int result = -1;
+
+	if (note_key_text(&signer->key, text) == 0 && blob_add_format(&line, "%s\n", text) == 0)
+		result = disk_put(dir, PUBLIC_KEY, line.at, line.size);
+	blob_free(&line);
+	return (result);
+}
+
 static struct store *
 book_open(struct peer *gateway, const struct settings *set, const struct note_signer *signer)
 {
@@ -60,6 +77,8 @@ book_open(struct peer *gateway, const struct settings *set, const struct note_si
 		daemon_failed(gateway, "%s: %s; gateway makes it, owned by lodge-book", path, strerror(errno));
 	if ((store = store_open(dir, signer, why, sizeof why)) == NULL)
 		daemon_failed(gateway, "the book in %s is not opened: %s", path, why);
+	if (key_publish(dir, signer) == -1)
+		daemon_failed(gateway, "%s/%s: %s", path, PUBLIC_KEY, strerror(errno));
 	(void)close(dir);
 	return (store);
 }

@@ -25,7 +25,7 @@ const char bundle_readme[] =
     "This is one recorded visit, as Lodge exported it.\n"
     "\n"
     "Is it whole and unaltered?   sh verify.sh          (sha256sum and openssl; no Lodge, no network)\n"
-    "                             lodge-replay verify .  [--identity KEY] [--log-key KEY]\n"
+    "                             lodge-replay verify .  [--identity KEY] [--key LOG.PUB]\n"
     "See it again:                lodge-replay play . --identity KEY\n"
     "By hand, one segment:        age -d -i KEY 000000.cast.zst.age | zstd -d > 000000.cast\n"
     "                             (asciicast version 3; any player of that format plays it)\n"
