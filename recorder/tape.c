@@ -402,7 +402,9 @@ tape_resume(struct tape_house *house, const struct tape_found *found)
 		if (found_add(t, &found->segments[i]) == -1)
 			goto fail;
 	if (t->state == TAPE_CLOSING) {
-		(void)sha256_of_file(t->receipt.digest, t->dir, SUMS_FILE, NULL);
+		uint64_t size;
+
+		(void)sha256_of_file(t->receipt.digest, t->dir, SUMS_FILE, &size);
 		t->receipt.segments = (uint32_t)t->index.count;
 	}
 	if (tape_note(t, "stream") == -1)

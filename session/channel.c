@@ -78,7 +78,7 @@ channel_say(struct channel *c, const char *line)
 	live_line_clear(c);
 	channel_put(c, 2, bytes_text(line));
 	channel_put(c, 2, bytes_text("\n"));
-	if (c->visit != NULL && c->visit->has_socket)
+	if (c->visit != NULL && c->visit->has_socket && !c->visit->has_ended)
 		record_put(c->session->record, FRAME_NOTICE, c->visit->stream, c->number, bytes_text(line));
 }
 

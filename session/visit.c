@@ -64,7 +64,7 @@ visit_join(struct session *s, const struct msg_verdict *m)
 /* ---- the end ---- */
 
 static void
-end_record(const struct visit *v, enum reason reason, const char *text)
+end_record(struct visit *v, enum reason reason, const char *text)
 {
 	struct wire w = {0};
 
@@ -72,6 +72,7 @@ end_record(const struct visit *v, enum reason reason, const char *text)
 	if (text != NULL)
 		wire_put_raw(&w, text, strlen(text));
 	record_put(v->session->record, FRAME_END, v->stream, 0, wire_bytes(&w));
+	v->has_ended = 1;
 	wire_free(&w);
 }
 

@@ -39,6 +39,7 @@ struct visit {
 	enum reason reason; /* why it is OVER */
 
 	/* the recorder's last word */
+	int has_ended; /* its END stands in the ring: nothing may follow it there */
 	int is_sealed;
 	char recording[33], digest[65];
 	uint32_t segments;

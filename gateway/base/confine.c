@@ -34,7 +34,8 @@ confine(enum confine_how how)
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		log_fatal("confine: PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
-	if (geteuid() != 0) {
+	/* A clone inherits what its parent dropped (and libcap-ng remembers the parent's thread, not the clone's). */
+	if (geteuid() != 0 && how != CONFINE_SESSION) {
 		capng_clear(CAPNG_SELECT_BOTH);
 		if (capng_apply(CAPNG_SELECT_CAPS) < 0)
 			log_fatal("confine: capabilities could not be dropped");

@@ -55,7 +55,10 @@ const char bundle_script[] =
     "sed '/^$/,$d' proof/checkpoint > \"$t/text\" || bad 'no checkpoint'\n"
     "name=$(sed -n 's/+.*//p' proof/log.pub); [ -n \"$name\" ] && [ \"$name\" = \"$(sed -n 1p \"$t/text\")\" ] || bad 'checkpoint of another log'\n"
     "grep -F \" $name \" proof/checkpoint | sed -n '1s/.* //p' | openssl base64 -d -A | tail -c 64 > \"$t/sig\"\n"
-    "openssl pkeyutl -verify -pubin -inkey proof/log.pem -rawin -in \"$t/text\" -sigfile \"$t/sig\" > /dev/null 2>&1 || bad 'the checkpoint is not signed by proof/log.pem'\n"
+    "{ printf '\\060\\052\\060\\005\\006\\003\\053\\145\\160\\003\\041\\000'; cut -d+ -f3- proof/log.pub | openssl base64 -d -A | tail -c 32; } > \"$t/key\"\n"
+    "[ \"$(cut -d+ -f2 proof/log.pub)\" = \"$({ printf '%s\\n\\001' \"$name\"; tail -c 32 \"$t/key\"; } | openssl dgst -sha256 -r | cut -c1-8)\" ] || bad 'proof/log.pub is malformed'\n"
+    "openssl pkey -pubin -in proof/log.pem -outform DER 2> /dev/null | cmp -s - \"$t/key\" || bad 'proof/log.pem is not the key in proof/log.pub'\n"
+    "openssl pkeyutl -verify -pubin -keyform DER -inkey \"$t/key\" -rawin -in \"$t/text\" -sigfile \"$t/sig\" > /dev/null 2>&1 || bad 'the checkpoint is not signed by the key in proof/log.pub'\n"
     "size=$(sed -n 2p \"$t/text\"); root=$(sed -n 3p \"$t/text\"); case $size in ''|*[!0-9]*) bad 'checkpoint size';; esac\n"
     "for l in start end; do\n"
     "\tsed '1,/^$/d' proof/$l.tlog-proof | cmp -s - proof/checkpoint || bad \"$l has another checkpoint\"\n"
@@ -73,7 +76,7 @@ const char bundle_script[] =
     "[ \"$(openssl dgst -sha256 -r meta.json | cut -c1-64)\" = \"$(value start meta)\" ] || bad 'meta.json is not the one in the book'\n"
     "sha256sum --strict --quiet -c SHA256SUMS || bad 'a file is missing or altered'\n"
     "for f in * .[!.]*; do case $f in '.[!.]*'|README.txt|verify.sh|SHA256SUMS|meta.json|request.json|derived|proof) ;;\n"
-    "\t*) grep -qF \"  $f\" SHA256SUMS || bad \"$f is not listed\";; esac; done\n"
+    "\t*) cut -c67- SHA256SUMS | grep -qxF -e \"$f\" || bad \"$f is not listed\";; esac; done\n"
     "echo \"VERIFIED: $(wc -l < SHA256SUMS) files, recording $(value start rec), book of $size leaves, key $(cat proof/log.pub)\"\n";
 
 int
