@@ -30,6 +30,7 @@ struct batch {
 	struct blob frames;
 	struct run runs[RUNS_MAX];
 	size_t count;
+	uint64_t to, next_frame; /* how far the ring was read: the reel is there when the log has the batch, and not before */
 	struct tape *ended; /* an END frame of this tape is the last one */
 	uint16_t reason;
 };
@@ -122,7 +123,7 @@ batch_take(struct reel *r, struct batch *b)
 
 		if (got == 0)
 			return (0);
-		if (got == -1 || f.sequence != r->next_frame || f.type == FRAME_BEGIN) {
+		if (got == -1 || f.sequence != b->next_frame || f.type == FRAME_BEGIN) {
 			reel_trouble(r, REEL_BROKEN, "its ring breaks the rules");
 			return (-1);
 		}
@@ -139,13 +140,12 @@ batch_take(struct reel *r, struct batch *b)
 			reel_trouble(r, REEL_NO_LOG, "no memory");
 			return (-1);
 		}
-		r->next_frame++;
-		if (t == NULL) {
-			r->position = ring_taken_position(r->ring);
+		b->next_frame++;
+		b->to = ring_taken_position(r->ring);
+		if (t == NULL)
 			continue;
-		}
-		b->runs[b->count - 1].part.to = ring_taken_position(r->ring);
-		b->runs[b->count - 1].part.next_frame = r->next_frame;
+		b->runs[b->count - 1].part.to = b->to;
+		b->runs[b->count - 1].part.next_frame = b->next_frame;
 		if (f.type == FRAME_END) {
 			b->ended = t;
 			b->reason = (uint16_t)(f.len >= 2 ? f.at[0] << 8 | f.at[1] : REASON_DONE);
@@ -227,16 +227,21 @@ out:
 static int
 batch_keep(struct reel *r, struct batch *b)
 {
-	uint32_t file;
+	uint32_t file = 0;
 
-	if (b->count == 0)
-		return (0);
-	if ((file = batch_append(r, b)) == 0) {
+	if (b->count > 0 && (file = batch_append(r, b)) == 0) {
 		reel_trouble(r, REEL_NO_LOG, strerror(errno));
+		(void)ring_seek(r->ring, r->position); /* reel_drain finds them again, and comes to the ring's end */
 		return (-1);
 	}
-	if (b->runs[b->count - 1].part.to > r->position)
-		r->position = b->runs[b->count - 1].part.to;
+	/*
+	 * Only now: while the log took the batch it may have begun a new file, in which it noted position and next frame for
+	 * a successor.  Both must be those of the log, not of what is in hand.
+	 */
+	r->position = b->to;
+	r->next_frame = b->next_frame;
+	if (b->count == 0)
+		return (0);
 	reel_committed(r);
 	for (size_t i = 0; i < b->count; i++)
 		if (tape_keep(b->runs[i].tape, &b->runs[i].part, file) == -1) {
@@ -263,6 +268,8 @@ reel_look(struct reel *r)
 		return;
 	batch.frames.size = batch.count = 0;
 	batch.ended = NULL;
+	batch.to = r->position;
+	batch.next_frame = r->next_frame;
 	more = batch_take(r, &batch);
 	if (batch_keep(r, &batch) == -1)
 		more = -1;

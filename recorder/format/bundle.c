@@ -2,6 +2,7 @@
 #include "format/bundle.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "format/proof.h"
@@ -110,6 +111,7 @@ leaf_prove(const struct proving *p, const char *name, const char *proof_name, en
 	const char *why = "is missing or unreadable", *file = name;
 	struct proof proof;
 	struct leaf leaf;
+	char both[256];
 	int result = -1;
 
 	if (blob_read_at(&entry, p->dir, name, 65536) == -1)
@@ -124,9 +126,12 @@ leaf_prove(const struct proving *p, const char *name, const char *proof_name, en
 	if (proof.checkpoint_size != p->checkpoint->size ||
 	    memcmp(proof.checkpoint, p->checkpoint->at, proof.checkpoint_size) != 0)
 		goto out;
-	if (proof_check(&proof, &entry, &p->bundle->key, &p->bundle->checkpoint, &why) == -1)
-		goto out;
 	file = name;
+	if (proof_check(&proof, &entry, &p->bundle->key, &p->bundle->checkpoint, &why) == -1) {
+		(void)snprintf(both, sizeof(both), "is not proven by %s: %s", proof_name, why);
+		why = both;
+		goto out;
+	}
 	why = "is not the leaf that it should be";
 	if (leaf_parse(&leaf, entry.at, entry.size) == -1 || leaf.kind != kind)
 		goto out;
