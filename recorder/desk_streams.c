@@ -343,14 +343,19 @@ on_end(void *ctx, struct tape *t, uint16_t reason)
 static void
 on_trouble(void *ctx, uint64_t conn, enum reel_trouble trouble, const char *why)
 {
-	struct connection *c = connection_find(ctx, conn);
+	struct desk *d = ctx;
+	struct connection *c = connection_find(d, conn);
 
 	log_error("session %" PRIu64 ": %s: %s", conn,
 	    trouble == REEL_BROKEN ? "it is not listened to any more" : "the log does not take its frames", why);
 	if (c == NULL)
 		return;
-	connection_trouble(ctx, c, trouble == REEL_BROKEN ? REASON_PROTOCOL : REASON_RECORDER,
-	    trouble == REEL_BROKEN ? "the session's frames break the rules" : "the log cannot be written");
+	if (trouble == REEL_BROKEN)
+		connection_trouble(ctx, c, REASON_PROTOCOL, "the session's frames break the rules");
+	else if (room_state(d->room) == SHELF_ROOM_FULL)
+		connection_trouble(ctx, c, REASON_DISK_FULL, "the disk that recordings are kept on is full");
+	else
+		connection_trouble(ctx, c, REASON_RECORDER, "the log cannot be written");
 }
 
 static int

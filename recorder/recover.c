@@ -44,6 +44,8 @@ struct left {
 	int64_t		 wall_ms, boot_ms;
 	uint8_t		 meta[32];
 	uint64_t	 end_sequence;
+	uint64_t	 ends_at;		/* where in the ring its END stands; 0: not known */
+	uint16_t	 ends_reason;
 	struct piece	*pieces;
 };
 
@@ -132,6 +134,15 @@ take_record(struct reading *r, const struct journal_record *rec)
 		return;
 	if (rec->type == JOURNAL_FRAMES)
 		conn_reached(r, rec->connection, rec->to, rec->next_frame);
+	/* A header that nothing followed was torn off; whoever found it so (pieces_put) began the segment anew. */
+	if (rec->type == JOURNAL_HEADER && rec->sequence == 0 && p->sequence == 1) {
+		blob_clear(&p->bytes);
+		p->sequence = 0;
+		p->broken = 0;
+	}
+	/* A write that failed halfway is made again whole, in the next file. */
+	if (rec->sequence < p->sequence)
+		return;
 	if (p->broken || rec->sequence != p->sequence || (rec->sequence == 0) != (rec->type == JOURNAL_HEADER)) {
 		p->broken = 1;
 		return;
@@ -183,6 +194,19 @@ take_stream(struct reading *r, const json_t *o, const char *what)
 		l->closed = 1;
 }
 
+/* Its END frame is about to be written: it has ended if the log reached that place. */
+static void
+take_ends(struct reading *r, const json_t *o)
+{
+	uint8_t id[16];
+	struct left *l;
+
+	if (member_hex(o, "rec", id, sizeof id) == -1 || (l = left_of(r, id)) == NULL)
+		return;
+	l->ends_at = (uint64_t)member(o, "to");
+	l->ends_reason = (uint16_t)member(o, "reason");
+}
+
 static void
 take_leaf(struct reading *r, const json_t *o)
 {
@@ -223,7 +247,9 @@ take_note(struct reading *r, const struct journal_record *rec)
 		for (struct left *l = r->lefts; l != NULL; l = l->next)
 			if (l->end_intent && l->end_sequence == (uint64_t)member(o, "sequence"))
 				l->end_held = 1;
-	} else if (strcmp(what, "position") == 0)
+	} else if (strcmp(what, "ends") == 0)
+		take_ends(r, o);
+	else if (strcmp(what, "position") == 0)
 		conn_reached(r, (uint64_t)member(o, "conn"), (uint64_t)member(o, "to"), (uint64_t)member(o, "next"));
 	else
 		take_stream(r, o, what);
@@ -435,7 +461,7 @@ pieces_put(int dir, struct left *l, struct recovered_tape *t)
 		struct tape_segment *s;
 		size_t before = t->found.count;
 
-		if (p->bytes.size == 0)
+		if (p->sequence < 2)	/* nothing, or a header alone: without BEGIN it holds nothing and does not open */
 			continue;
 		if ((s = segment_of(t, p->track, p->number)) == NULL)
 			return (-1);
@@ -498,6 +524,15 @@ out:
 }
 
 static int
+log_reached(const struct reading *r, uint64_t conn, uint64_t to)
+{
+	for (size_t i = 0; i < r->out->conn_count; i++)
+		if (r->out->conns[i].conn == conn)
+			return (r->out->conns[i].to >= to);
+	return (0);
+}
+
+static int
 lefts_recover(struct shelf *shelf, struct reading *r)
 {
 	for (struct left *l = r->lefts; l != NULL; l = l->next) {
@@ -505,6 +540,10 @@ lefts_recover(struct shelf *shelf, struct reading *r)
 
 		if (!l->noted || l->closed)
 			continue;
+		if (!l->ending && l->ends_at != 0 && log_reached(r, l->conn, l->ends_at)) {
+			l->ending = 1;
+			l->reason = l->ends_reason;
+		}
 		if ((grown = realloc(r->out->tapes, (r->out->tape_count + 1) * sizeof *grown)) == NULL)
 			return (-1);
 		r->out->tapes = grown;

@@ -208,6 +208,10 @@ batch_append(const struct reel *r, struct batch *b)
 	struct blob records = {0};
 	uint32_t file = 0;
 
+	if (b->ended != NULL && tape_ends(b->ended, b->reason, b->to, &records) == -1) {
+		errno = ENOMEM;
+		goto out;
+	}
 	for (size_t i = 0; i < b->count; i++) {
 		b->runs[i].part.frames = b->frames.at + b->runs[i].at;
 		if (tape_records(b->runs[i].tape, &b->runs[i].part, &records) == -1) {

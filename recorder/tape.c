@@ -139,6 +139,22 @@ tape_records(struct tape *t, const struct tape_run *run, struct blob *out)
 }
 
 int
+tape_ends(struct tape *t, uint16_t reason, uint64_t to, struct blob *out)
+{
+	char note[128];
+	struct journal_record r = {.type = JOURNAL_NOTE, .body = (const uint8_t *)note};
+	size_t n;
+
+	r.body_len = (size_t)snprintf(note, sizeof note, "{\"note\":\"ends\",\"rec\":\"%s\",\"to\":%" PRIu64
+	    ",\"reason\":%u}", t->rec, to, reason);
+	if (blob_reserve(out, journal_record_bytes(JOURNAL_NOTE, r.body_len)) == -1 ||
+	    (n = journal_write(out->at + out->size, &r, NULL)) == 0)
+		return (-1);
+	out->size += n;
+	return (0);
+}
+
+int
 tape_keep(struct tape *t, const struct tape_run *run, uint32_t file)
 {
 	struct tape_track *k = &t->tracks[run->track];

@@ -73,6 +73,12 @@ struct tape_run {
 };
 int	tape_records(struct tape *t, const struct tape_run *run, struct blob *out);		/* 0 or -1 */
 
+/*
+ * The note that its END frame stands before `to`, appended to `out`, for the same write as the frames and in front of them:
+ * who dies between the frames and tape_end() leaves a successor that takes no END out of the ring any more.  0 or -1.
+ */
+int	tape_ends(struct tape *t, uint16_t reason, uint64_t to, struct blob *out);
+
 /* The records of this run are in log file `file`: keeps the frames.  0 or -1 (no memory). */
 int	tape_keep(struct tape *t, const struct tape_run *run, uint32_t file);
 

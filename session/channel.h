@@ -9,6 +9,7 @@
  * ENTERING   the target's own channel is made ready.    RUNNING  bytes flow, recorded first (relay.h).
  * VERB       policy answers a person's words.           SEALING  waits, briefly, for the recording's digest: the receipt.
  * ENDING     our last words, the exit status, close.    OVER     to be freed at the end of the turn.
+ * One file: each step is a few lines, and whoever reads one needs the table of steps beside it.
  */
 #ifndef SESSION_CHANNEL_H
 #define SESSION_CHANNEL_H

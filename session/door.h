@@ -4,6 +4,7 @@
  *
  * The message queue of libssh is the only way in, and while auth has not answered a try no further message is taken
  * from it.
+ * One file: each try that libssh hides or shows ends in the same answer, and the order of both is the point.
  */
 #ifndef SESSION_DOOR_H
 #define SESSION_DOOR_H

@@ -20,6 +20,21 @@ session_ask(struct session *s)
 	return (++s->last_ask);
 }
 
+/* ---- the clock ---- */
+
+static void
+tick_set(struct session *s)
+{
+	int64_t now_ms = clock_boot_ms(), at_ms = now_ms + (s->channels != NULL ? SESSION_TICK_MS : IDLE_TICK_MS);
+	int64_t due_ms = leases_due_ms(s);
+
+	if (due_ms < at_ms)
+		at_ms = due_ms;
+	if (s->state == SESSION_LEAVING && s->leave_by_ms < at_ms)
+		at_ms = s->leave_by_ms;
+	timer_set(s->tick, at_ms);
+}
+
 /* ---- the end ---- */
 
 void
@@ -34,6 +49,8 @@ session_leave(struct session *s, enum reason reason, const char *text)
 	s->leave_by_ms = clock_boot_ms() + SESSION_LEAVE_MS;
 	visits_end(s, 0, reason, text);
 	for (struct channel *c = s->channels; c != NULL; c = c->next) {
+		/* A client that is told by its channel leaves by itself; cut off at once it would forget the exit status. */
+		s->client_leaves |= c->state != CHANNEL_GATHERING && c->state != CHANNEL_OVER;
 		if (c->state == CHANNEL_ASKING)
 			peer_post(s->policy, ASK_ENDED, ask_ended, .ask = c->ask);
 		if (c->state == CHANNEL_GATHERING)
@@ -41,6 +58,7 @@ session_leave(struct session *s, enum reason reason, const char *text)
 		else if (c->state != CHANNEL_SEALING)
 			channel_refuse(c, reason, text);
 	}
+	tick_set(s);
 	session_wake(s);
 }
 
@@ -71,21 +89,10 @@ is_over(struct session *s)
 	for (const struct channel *c = s->channels; c != NULL; c = c->next)
 		if (c->state != CHANNEL_OVER)
 			return (0);
-	return (leg_unsent(&s->door) == 0);
+	return (leg_unsent(&s->door) == 0 && !s->client_leaves);
 }
 
 /* ---- the turn ---- */
-
-static void
-tick_set(struct session *s)
-{
-	int64_t now_ms = clock_boot_ms(), at_ms = now_ms + (s->channels != NULL ? SESSION_TICK_MS : IDLE_TICK_MS);
-	int64_t due_ms = leases_due_ms(s);
-
-	if (due_ms < at_ms)
-		at_ms = due_ms;
-	timer_set(s->tick, at_ms);
-}
 
 static void
 on_tick(void *ctx)

@@ -70,6 +70,7 @@ struct session {
 	int turn_due;
 	struct timer *tick;
 	int64_t leave_by_ms; /* boot clock, LEAVING */
+	int client_leaves;   /* LEAVING: its channels were told; until leave_by_ms it may leave by itself */
 	char farewell[256];  /* said in the disconnect */
 };
 

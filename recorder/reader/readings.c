@@ -280,7 +280,7 @@ static void
 policy_left(struct readings *all)
 {
 	for (struct reading *r = all->first; r != NULL; r = r->next)
-		;
+		r->detached = 1;
 	peer_close(all->policy);
 	all->policy = NULL;
 }

@@ -1,6 +1,6 @@
 /*
  * lodge-auth as it is started, with real lodge-pam, pam_oath and oathtool: who gets in, who does not and why, and what
- * a restart leaves standing.  The test plays gateway, policy and the sessions.
+ * a restart leaves standing.  The test plays gateway, policy and the sessions.  One file: one table of tests over one bench.
  */
 #include <setjmp.h>
 #include <signal.h>
