@@ -21,24 +21,28 @@ facts_load(struct policy *p, struct facts_held *h, const char *login, const char
 	struct facts *f = &h->facts;
 	struct rows open;
 
-	*h = (struct facts_held){ .facts = { .source = "", .fingerprint = "" } };
+	*h = (struct facts_held){.facts = {.source = "", .fingerprint = ""}};
 	TEXT_COPY(h->person.login, login);
 	TEXT_COPY(h->target.name, target);
 	f->person = must(p, person_get(p->store, &h->person)) ? &h->person : NULL;
 	TEXT_COPY(h->vendor.name, h->person.vendor);
-	f->vendor = f->person != NULL && h->vendor.name[0] != '\0' && must(p, vendor_get(p->store, &h->vendor)) ? &h->vendor : NULL;
+	f->vendor = f->person != NULL && h->vendor.name[0] != '\0' && must(p, vendor_get(p->store, &h->vendor))
+	                ? &h->vendor
+	                : NULL;
 	f->target = must(p, target_get(p->store, &h->target)) ? &h->target : NULL;
 	if (f->target == NULL || account_resolve(h->target.accounts, account, h->account) == -1)
 		TEXT_COPY(h->account, account);
 	f->account = h->account;
-	f->grant_count = (size_t)must(p, store_list(p->store, QUERY_GRANTS_FOR, &h->grants, ARG_TEXT(login), ARG_TEXT(h->target.name),
-	    ARG_TEXT(h->account), ARG_INT(STATE_SCHEDULED), ARG_INT(STATE_OPEN)));
+	f->grant_count = (size_t)must(
+	    p, store_list(p->store, QUERY_GRANTS_FOR, &h->grants, ARG_TEXT(login), ARG_TEXT(h->target.name),
+	           ARG_TEXT(h->account), ARG_INT(STATE_SCHEDULED), ARG_INT(STATE_OPEN)));
 	f->grants = rows_at(&h->grants, grant, 0);
-	f->pending_count = (size_t)must(p, store_list(p->store, QUERY_REQUESTS_FOR, &h->pending, ARG_TEXT(login), ARG_TEXT(h->target.name),
-	    ARG_TEXT(h->account), ARG_INT(STATE_ASKED)));
+	f->pending_count =
+	    (size_t)must(p, store_list(p->store, QUERY_REQUESTS_FOR, &h->pending, ARG_TEXT(login),
+	                        ARG_TEXT(h->target.name), ARG_TEXT(h->account), ARG_INT(STATE_ASKED)));
 	f->pending = rows_at(&h->pending, request, 0);
-	f->open_requests = (size_t)must(p, store_list(p->store, QUERY_REQUESTS_OF_PERSON_IN_STATE, &open, ARG_TEXT(login),
-	    ARG_INT(STATE_ASKED)));
+	f->open_requests = (size_t)must(p,
+	    store_list(p->store, QUERY_REQUESTS_OF_PERSON_IN_STATE, &open, ARG_TEXT(login), ARG_INT(STATE_ASKED)));
 	rows_free(&open);
 	f->patience = ASKER_WAITS;
 	f->capabilities = CAPABILITY_SHELL;
@@ -72,18 +76,35 @@ request_make(struct policy *p, struct request *r)
 	if (state_step(&r->state, STATE_ASKED, "request", r->id) == -1)
 		abort();
 	must(p, request_set(p->store, r));
-	h = (struct happening){ .type = EVENT_REQUEST_ASKED, .who = r->person, .vendor = r->vendor, .source = r->source,
-		.fingerprint = r->fingerprint, .request = r->id, .target = r->target, .account = r->account, .why = r->why,
-		.ticket = r->ticket, .begins_at = r->from_wall };
+	h = (struct happening){.type = EVENT_REQUEST_ASKED,
+	    .who = r->person,
+	    .vendor = r->vendor,
+	    .source = r->source,
+	    .fingerprint = r->fingerprint,
+	    .request = r->id,
+	    .target = r->target,
+	    .account = r->account,
+	    .why = r->why,
+	    .ticket = r->ticket,
+	    .begins_at = r->from_wall};
 	return (event_note(p, &h));
 }
 
 static int64_t
 refusal_note(struct connection *c, const struct asking *a)
 {
-	struct happening h = { .type = EVENT_VISIT_REFUSED, .reason = (enum reason)a->reason, .who = c->visitor.person,
-		.vendor = c->visitor.vendor, .source = c->source, .port = c->port, .session = c->visitor.number,
-		.request = a->request, .target = a->target, .account = a->account, .what = a->command, .why = a->text };
+	struct happening h = {.type = EVENT_VISIT_REFUSED,
+	    .reason = (enum reason)a->reason,
+	    .who = c->visitor.person,
+	    .vendor = c->visitor.vendor,
+	    .source = c->source,
+	    .port = c->port,
+	    .session = c->visitor.number,
+	    .request = a->request,
+	    .target = a->target,
+	    .account = a->account,
+	    .what = a->command,
+	    .why = a->text};
 
 	return (event_note(c->policy, &h));
 }
@@ -96,8 +117,8 @@ asking_refuse(struct connection *c, struct asking *a, enum reason reason, const 
 
 	a->state = ASKING_DENIED;
 	a->reason = (int64_t)reason;
-	snprintf(a->text, sizeof(a->text), "%.400s%s%.100s", text[0] != '\0' ? text : reason_what(reason), todo[0] != '\0' ? "; " : "",
-	    todo);
+	snprintf(a->text, sizeof(a->text), "%.400s%s%.100s", text[0] != '\0' ? text : reason_what(reason),
+	    todo[0] != '\0' ? "; " : "", todo);
 	a->event = refusal_note(c, a);
 }
 
@@ -124,7 +145,7 @@ asking_enter(struct connection *c, struct asking *a, const struct grant *g)
 static void
 asking_wait(struct connection *c, struct asking *a, int64_t request)
 {
-	struct request r = { .id = request };
+	struct request r = {.id = request};
 
 	if (must(c->policy, request_get(c->policy->store, &r)) == 0)
 		abort();
@@ -143,7 +164,7 @@ asking_wait(struct connection *c, struct asking *a, int64_t request)
 static void
 asking_ask(struct connection *c, struct asking *a)
 {
-	struct request r = { .capabilities = CAPABILITIES_CARRIED, .conn = (int64_t)c->conn };
+	struct request r = {.capabilities = CAPABILITIES_CARRIED, .conn = (int64_t)c->conn};
 
 	TEXT_COPY(r.person, c->visitor.person);
 	TEXT_COPY(r.vendor, c->visitor.vendor);
@@ -169,7 +190,8 @@ asking_weigh(struct connection *c, struct asking *a)
 	h.facts.patience = a->wait_ok ? ASKER_WAITS : ASKER_LEAVES;
 	TEXT_COPY(a->account, h.account);
 	v = decide(&h.facts);
-	if (v.outcome == OUTCOME_WAIT && v.grant != NULL && v.grant->begins_at - h.facts.wall_ms > c->policy->set.approval_timeout)
+	if (v.outcome == OUTCOME_WAIT && v.grant != NULL &&
+	    v.grant->begins_at - h.facts.wall_ms > c->policy->set.approval_timeout)
 		v.outcome = OUTCOME_REFUSE; /* it begins too late to wait for */
 	switch (v.outcome) {
 	case OUTCOME_ENTER:
@@ -221,7 +243,7 @@ void
 on_ask(struct connection *c, const struct msg_ask *m)
 {
 	struct policy *p = c->policy;
-	struct asking a = { .conn = (int64_t)c->conn, .ask = m->ask };
+	struct asking a = {.conn = (int64_t)c->conn, .ask = m->ask};
 
 	if (must(p, asking_get(p->store, &a)) == 0) {
 		asking_fill(&a, m);
@@ -242,7 +264,7 @@ on_ask(struct connection *c, const struct msg_ask *m)
 void
 on_ask_ended(struct connection *c, const struct msg_ask_ended *m)
 {
-	struct asking a = { .conn = (int64_t)c->conn, .ask = m->ask };
+	struct asking a = {.conn = (int64_t)c->conn, .ask = m->ask};
 
 	for (struct question **q = &c->questions; *q != NULL; q = &(*q)->next)
 		if ((*q)->ask == m->ask) {
@@ -335,21 +357,23 @@ questions_lapse(struct policy *p)
 static void
 waiting_text(struct policy *p, const struct asking *a, char *text, size_t size)
 {
-	struct request r = { .id = a->request };
+	struct request r = {.id = a->request};
 	struct rows found;
 	char until[TIMES_TEXT], begins[TIMES_TEXT], deciders[128];
 
 	must(p, request_get(p->store, &r));
 	moment_print_clock(a->lapse_at, until);
-	if (r.state == STATE_APPROVED && must(p, store_list(p->store, QUERY_GRANT_OF_REQUEST, &found, ARG_INT(r.id))) == 1) {
+	if (r.state == STATE_APPROVED &&
+	    must(p, store_list(p->store, QUERY_GRANT_OF_REQUEST, &found, ARG_INT(r.id))) == 1) {
 		moment_print(rows_at(&found, grant, 0)->begins_at, begins);
-		snprintf(text, size, "request %lld was approved by %s; the window begins %s", (long long)r.id, r.decided_by, begins);
+		snprintf(text, size, "request %lld was approved by %s; the window begins %s", (long long)r.id,
+		    r.decided_by, begins);
 		rows_free(&found);
 		return;
 	}
 	deciders_print(p, &r, deciders, sizeof(deciders));
-	snprintf(text, size, "request %lld for %s as %s: asked of %s; waiting for a yes until %s", (long long)r.id, r.target,
-	    r.account, deciders, until);
+	snprintf(text, size, "request %lld for %s as %s: asked of %s; waiting for a yes until %s", (long long)r.id,
+	    r.target, r.account, deciders, until);
 }
 
 static void
@@ -370,9 +394,9 @@ tell_waiting(struct connection *c, struct question *q, const struct asking *a)
 static void
 tell_no(struct connection *c, const struct question *q, const struct asking *a)
 {
-	peer_post(c->session, VERDICT, verdict, .ask = q->ask, .verdict = VERDICT_DENY, .reason = (uint16_t)a->reason,
-	    .text = bytes_text(a->text), .request = (uint64_t)a->request, .target = bytes_text(a->target),
-	    .account = bytes_text(a->account));
+	peer_post(c->session, VERDICT, verdict, .ask = q->ask, .verdict = VERDICT_DENY,
+	    .reason = (uint16_t)a->reason, .text = bytes_text(a->text), .request = (uint64_t)a->request,
+	    .target = bytes_text(a->target), .account = bytes_text(a->account));
 }
 
 /* The pinned host key by which the session knows the target: of several the ed25519 one, else the oldest. */
@@ -397,7 +421,7 @@ static void
 tell_yes(struct connection *c, struct question *q, const struct asking *a)
 {
 	struct policy *p = c->policy;
-	struct grant g = { .id = a->grant };
+	struct grant g = {.id = a->grant};
 	unsigned char blob[KEY_BLOB_MAX];
 	size_t len = host_key_pick(p, a->target, blob, sizeof(blob));
 
@@ -414,7 +438,7 @@ tell_yes(struct connection *c, struct question *q, const struct asking *a)
 static int
 question_tell(struct connection *c, struct question *q)
 {
-	struct asking a = { .conn = (int64_t)c->conn, .ask = q->ask };
+	struct asking a = {.conn = (int64_t)c->conn, .ask = q->ask};
 	struct walk *w;
 
 	if (must(c->policy, asking_get(c->policy->store, &a)) == 0 || a.state == ASKING_LEFT)

@@ -9,29 +9,30 @@
 
 /* The facts about a person, a target and an account; what facts points to lies in here, and is freed by facts_free. */
 struct facts_held {
-	struct facts  facts;
+	struct facts facts;
 	struct person person;
 	struct vendor vendor;
 	struct target target;
-	char	      account[ROW_NAME]; /* resolved; as asked when there is none such */
-	struct rows   grants, pending;
+	char account[ROW_NAME]; /* resolved; as asked when there is none such */
+	struct rows grants, pending;
 };
-void	 facts_load(struct policy *p, struct facts_held *h, const char *login, const char *target, const char *account);
-void	 facts_free(struct facts_held *h);
+void facts_load(struct policy *p, struct facts_held *h, const char *login, const char *target, const char *account);
+void facts_free(struct facts_held *h);
 
-void	 on_ask(struct connection *c, const struct msg_ask *m);
-void	 on_ask_ended(struct connection *c, const struct msg_ask_ended *m);
+void on_ask(struct connection *c, const struct msg_ask *m);
+void on_ask_ended(struct connection *c, const struct msg_ask_ended *m);
 
 /* Tells what may be told now; drops what has had its last answer. */
-void	 questions_tell(struct connection *c);
+void questions_tell(struct connection *c);
 
 /* ---- within a transaction ---- */
 /* Makes a request of r (person, target, account, capabilities, asked_for ... filled in): number, lapse, event.  Gives the event. */
-int64_t	 request_make(struct policy *p, struct request *r);
+int64_t request_make(struct policy *p, struct request *r);
 /* Answers every question that waits for this request: no, for `reason`; or, with REASON_NONE, as it weighs now. */
-void	 questions_answer(struct policy *p, const struct request *r, enum reason reason, const char *text, int64_t event);
+void questions_answer(
+    struct policy *p, const struct request *r, enum reason reason, const char *text, int64_t event);
 /* The same for those whose stream (of c) came to nothing. */
-void	 questions_fail(struct connection *c, uint32_t stream, enum reason reason, const char *text, int64_t event);
+void questions_fail(struct connection *c, uint32_t stream, enum reason reason, const char *text, int64_t event);
 /* Answers those that have waited for as long as they may.  Gives how many. */
-int	 questions_lapse(struct policy *p);
+int questions_lapse(struct policy *p);
 #endif

@@ -12,7 +12,7 @@
 
 #define LOOK_BUSY_MS 500   /* while something waits or is open */
 #define LOOK_IDLE_MS 30000 /* else: for the high-water mark */
-#define STEP_MS 2000	   /* a wall clock that moved by more against the boot clock was set */
+#define STEP_MS 2000       /* a wall clock that moved by more against the boot clock was set */
 
 /* The boot-clock time at which the wall clock will show wall_ms, as the two stand now. */
 static int64_t
@@ -65,8 +65,10 @@ deadlines_begin(struct policy *p)
 	if (strcmp(boot.text, p->boot_id) != 0)
 		boot_adopt(p);
 	/* Whether we end in order is written when we do: "clean" missing means that somebody killed us. */
-	(void)event_note(p, &(struct happening){ .type = clean.number != 0 || boot.text[0] == '\0' ? EVENT_GATEWAY_START :
-									      EVENT_PROCESS_RESTARTED, .what = "lodge-policy" });
+	(void)event_note(p,
+	    &(struct happening){
+	        .type = clean.number != 0 || boot.text[0] == '\0' ? EVENT_GATEWAY_START : EVENT_PROCESS_RESTARTED,
+	        .what = "lodge-policy"});
 	must(p, meta_put(p->store, "clean", 0, ""));
 	policy_commit(p);
 }
@@ -83,7 +85,7 @@ step_note(struct policy *p)
 	snprintf(text, sizeof(text), "%+lld ms", (long long)step);
 	log_warning("the wall clock was set by %s", text);
 	policy_begin(p);
-	(void)event_note(p, &(struct happening){ .type = EVENT_CLOCK_STEP, .what = text });
+	(void)event_note(p, &(struct happening){.type = EVENT_CLOCK_STEP, .what = text});
 	policy_commit(p);
 }
 
@@ -105,8 +107,14 @@ requests_lapse(struct policy *p)
 			abort();
 		r->decided_at = clock_wall_ms();
 		must(p, request_set(p->store, r));
-		event = event_note(p, &(struct happening){ .type = EVENT_REQUEST_LAPSED, .outcome = "failure", .reason = REASON_LAPSED,
-		    .about = r->person, .vendor = r->vendor, .request = r->id, .target = r->target, .account = r->account });
+		event = event_note(p, &(struct happening){.type = EVENT_REQUEST_LAPSED,
+		                          .outcome = "failure",
+		                          .reason = REASON_LAPSED,
+		                          .about = r->person,
+		                          .vendor = r->vendor,
+		                          .request = r->id,
+		                          .target = r->target,
+		                          .account = r->account});
 		questions_answer(p, r, REASON_LAPSED, "", event);
 		n++;
 	}
@@ -122,8 +130,15 @@ grant_expire(struct policy *p, struct grant *g)
 	g->ended_at = clock_wall_ms();
 	TEXT_COPY(g->end_why, grant_is_missed(g, g->ended_at) ? "nobody came in time" : "");
 	must(p, grant_set(p->store, g));
-	(void)event_note(p, &(struct happening){ .type = EVENT_GRANT_EXPIRED, .about = g->person, .request = g->request, .grant = g->id,
-	    .target = g->target, .account = g->account, .why = g->end_why, .begins_at = g->begins_at, .ends_at = g->ends_at });
+	(void)event_note(p, &(struct happening){.type = EVENT_GRANT_EXPIRED,
+	                        .about = g->person,
+	                        .request = g->request,
+	                        .grant = g->id,
+	                        .target = g->target,
+	                        .account = g->account,
+	                        .why = g->end_why,
+	                        .begins_at = g->begins_at,
+	                        .ends_at = g->ends_at});
 }
 
 /* Windows that begin or end now.  Those that ended are kept in *ended for after the commit (g->state says so). */
@@ -136,7 +151,7 @@ grants_turn(struct policy *p, struct rows *live)
 	must(p, store_list(p->store, QUERY_GRANTS_LIVE, live, ARG_INT(STATE_SCHEDULED), ARG_INT(STATE_OPEN)));
 	for (size_t i = 0; i < live->count; i++) {
 		struct grant *g = rows_at(live, grant, i);
-		struct request r = { .id = g->request };
+		struct request r = {.id = g->request};
 
 		if (grant_is_over(g, wall, boot) || (g->state == STATE_OPEN && grant_is_missed(g, wall))) {
 			grant_expire(p, g);

@@ -8,7 +8,7 @@
 #include "policy.h"
 
 /* At start: takes up the clocks where the database left them (another boot: boot-clock ends are counted anew). */
-void	 deadlines_begin(struct policy *p);
+void deadlines_begin(struct policy *p);
 /* Looks what is due, does it, and sets the timer for the next. */
-void	 deadlines_look(struct policy *p);
+void deadlines_look(struct policy *p);
 #endif

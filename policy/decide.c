@@ -8,9 +8,9 @@
 #include "times.h"
 
 /* One rule: gives REASON_NONE when it is passed, and says in text what it saw. */
-typedef enum reason	rule_fn(const struct facts *f, char text[DECIDE_TEXT]);
+typedef enum reason rule_fn(const struct facts *f, char text[DECIDE_TEXT]);
 
-static void		say(char text[DECIDE_TEXT], const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void say(char text[DECIDE_TEXT], const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static void
 say(char text[DECIDE_TEXT], const char *format, ...)
@@ -80,7 +80,8 @@ rule_vendor(const struct facts *f, char text[DECIDE_TEXT])
 	}
 	if ((v->valid_until != 0 && f->wall_ms >= v->valid_until) || f->wall_ms < v->valid_from) {
 		moment_print(f->wall_ms < v->valid_from ? v->valid_from : v->valid_until, when);
-		say(text, "the contract of %s %s %s", v->name, f->wall_ms < v->valid_from ? "begins" : "ended", when);
+		say(text, "the contract of %s %s %s", v->name, f->wall_ms < v->valid_from ? "begins" : "ended",
+		    when);
 		return (REASON_VENDOR_ENDED);
 	}
 	say(text, "vendor %s", v->name);
@@ -97,7 +98,8 @@ rule_source(const struct facts *f, char text[DECIDE_TEXT])
 		return (REASON_NONE);
 	}
 	if (!networks_hold(f->person->networks, f->source) || !networks_hold(vendor, f->source)) {
-		say(text, "%s is not in %s", f->source, networks_hold(vendor, f->source) ? f->person->networks : vendor);
+		say(text, "%s is not in %s", f->source,
+		    networks_hold(vendor, f->source) ? f->person->networks : vendor);
 		return (REASON_WRONG_SOURCE);
 	}
 	say(text, "from %s", f->source);
@@ -133,7 +135,8 @@ rule_account(const struct facts *f, char text[DECIDE_TEXT])
 	char resolved[ROW_NAME];
 
 	if (account_resolve(f->target->accounts, f->account, resolved) == -1) {
-		say(text, "%s has no account \"%.64s\" for visits, but: %s", f->target->name, f->account, f->target->accounts);
+		say(text, "%s has no account \"%.64s\" for visits, but: %s", f->target->name, f->account,
+		    f->target->accounts);
 		return (REASON_UNKNOWN_ACCOUNT);
 	}
 	say(text, "as %s", resolved);
@@ -154,16 +157,16 @@ rule_shelf(const struct facts *f, char text[DECIDE_TEXT])
 /* In this order; what a rule reads, those above it have shown to be there. */
 static const struct {
 	const char *name;
-	rule_fn	   *pass;
+	rule_fn *pass;
 } rules[] = {
-	{ "clock", rule_clock },
-	{ "person", rule_person },
-	{ "vendor", rule_vendor },
-	{ "address", rule_source },
-	{ "role", rule_role },
-	{ "target", rule_target },
-	{ "account", rule_account },
-	{ "recording", rule_shelf },
+    {"clock", rule_clock},
+    {"person", rule_person},
+    {"vendor", rule_vendor},
+    {"address", rule_source},
+    {"role", rule_role},
+    {"target", rule_target},
+    {"account", rule_account},
+    {"recording", rule_shelf},
 };
 #define RULES (sizeof(rules) / sizeof(rules[0]))
 #define RULES_OF_PERSON 4 /* the first ones */
@@ -278,7 +281,7 @@ pending_weigh(const struct facts *f, struct verdict_made *v)
 struct verdict_made
 decide_explain(const struct facts *f, explain_fn *tell, void *ctx)
 {
-	struct verdict_made v = { .outcome = OUTCOME_REFUSE };
+	struct verdict_made v = {.outcome = OUTCOME_REFUSE};
 
 	for (size_t i = 0; i < RULES; i++) {
 		v.reason = rules[i].pass(f, v.text);
@@ -321,7 +324,8 @@ enum reason
 decide_answer(const struct person *approver, const struct vendor *approver_vendor, const struct request *request,
     const char *requester_vendor, int64_t wall_ms)
 {
-	struct facts f = { .wall_ms = wall_ms, .person = approver, .vendor = approver_vendor, .source = "", .fingerprint = "" };
+	struct facts f = {
+	    .wall_ms = wall_ms, .person = approver, .vendor = approver_vendor, .source = "", .fingerprint = ""};
 	char text[DECIDE_TEXT];
 	enum reason r;
 
@@ -343,7 +347,8 @@ account_resolve(const char *accounts, const char *account, char *resolved)
 	for (const char *p = accounts; *p != '\0';) {
 		size_t n = strcspn(p, ",");
 
-		if (n > 0 && n < ROW_NAME && (account[0] == '\0' || (strlen(account) == n && memcmp(p, account, n) == 0))) {
+		if (n > 0 && n < ROW_NAME &&
+		    (account[0] == '\0' || (strlen(account) == n && memcmp(p, account, n) == 0))) {
 			memcpy(resolved, p, n);
 			resolved[n] = '\0';
 			return (0);
@@ -355,15 +360,15 @@ account_resolve(const char *accounts, const char *account, char *resolved)
 
 static const struct {
 	enum capability bit;
-	const char     *name;
+	const char *name;
 } capabilities[] = {
-	{ CAPABILITY_SHELL, "shell" },
-	{ CAPABILITY_EXEC, "exec" },
-	{ CAPABILITY_UPLOAD, "upload" },
-	{ CAPABILITY_DOWNLOAD, "download" },
-	{ CAPABILITY_FORWARD, "forward" },
-	{ CAPABILITY_AGENT, "agent" },
-	{ CAPABILITY_X11, "x11" },
+    {CAPABILITY_SHELL, "shell"},
+    {CAPABILITY_EXEC, "exec"},
+    {CAPABILITY_UPLOAD, "upload"},
+    {CAPABILITY_DOWNLOAD, "download"},
+    {CAPABILITY_FORWARD, "forward"},
+    {CAPABILITY_AGENT, "agent"},
+    {CAPABILITY_X11, "x11"},
 };
 #define CAPABILITIES (sizeof(capabilities) / sizeof(capabilities[0]))
 

@@ -12,31 +12,31 @@
 #include "states.h"
 
 #define DECIDE_CLOCK_SLACK_MS 5000 /* so far may the wall clock be set back before it opens nothing */
-#define DECIDE_OPEN_REQUESTS 20	   /* unanswered requests of one person, at most */
+#define DECIDE_OPEN_REQUESTS 20    /* unanswered requests of one person, at most */
 #define DECIDE_TEXT 512
 
 /* Everything that counts.  All pointers lent; NULL where there is no such row. */
 struct facts {
 	/* now */
-	int64_t		     wall_ms, boot_ms;
-	int64_t		     high_water_ms; /* the highest wall time ever seen */
-	enum shelf_state     shelf;
+	int64_t wall_ms, boot_ms;
+	int64_t high_water_ms; /* the highest wall time ever seen */
+	enum shelf_state shelf;
 	/* who */
 	const struct person *person;
-	const struct vendor *vendor;	  /* the person's, when that names one */
-	const char	    *source;	  /* numeric address; "" for nobody's connection (explain on the box): not checked */
-	const char	    *fingerprint; /* key of the login; "" as above */
+	const struct vendor *vendor; /* the person's, when that names one */
+	const char *source;      /* numeric address; "" for nobody's connection (explain on the box): not checked */
+	const char *fingerprint; /* key of the login; "" as above */
 	/* what */
 	const struct target *target;
-	const char	    *account;	   /* "": the target's first */
-	unsigned	     capabilities; /* what this channel needs, all of it */
+	const char *account;   /* "": the target's first */
+	unsigned capabilities; /* what this channel needs, all of it */
 	enum { ASKER_LEAVES, ASKER_WAITS } patience;
 	/* what was given and asked before, by this person for this target and account */
-	const struct grant  *grants;
-	size_t		     grant_count;
+	const struct grant *grants;
+	size_t grant_count;
 	const struct request *pending; /* asked and unanswered */
-	size_t		     pending_count;
-	size_t		     open_requests; /* of this person, for whatever */
+	size_t pending_count;
+	size_t open_requests; /* of this person, for whatever */
 };
 
 enum outcome {
@@ -47,39 +47,39 @@ enum outcome {
 };
 
 struct verdict_made {
-	enum outcome	      outcome;
-	enum reason	      reason;
-	const struct grant   *grant;   /* lent from the facts, or NULL */
+	enum outcome outcome;
+	enum reason reason;
+	const struct grant *grant;     /* lent from the facts, or NULL */
 	const struct request *request; /* as above */
-	char		      text[DECIDE_TEXT]; /* what exactly, for people; may be "" */
+	char text[DECIDE_TEXT];        /* what exactly, for people; may be "" */
 };
 
-struct verdict_made	decide(const struct facts *f);
+struct verdict_made decide(const struct facts *f);
 
 /* Walks the same rules and says each: passed, and what it saw.  Gives decide's own verdict. */
-typedef void		explain_fn(void *ctx, const char *rule, int passed, const char *seen);
-struct verdict_made	decide_explain(const struct facts *f, explain_fn *say, void *ctx);
+typedef void explain_fn(void *ctx, const char *rule, int passed, const char *seen);
+struct verdict_made decide_explain(const struct facts *f, explain_fn *say, void *ctx);
 
 /* The rules about the person alone, whatever they want: for the login.  REASON_NONE: let them in. */
-enum reason		decide_person(const struct facts *f, char text[DECIDE_TEXT]);
+enum reason decide_person(const struct facts *f, char text[DECIDE_TEXT]);
 
 /*
  * May `approver` (NULL: root on the box, who operates and never approves) answer `request`?  REASON_NONE: yes.
  * vendor_of_approver counts as it is now; the request's as it was when asked, and as the requester's is now.
  */
-enum reason		decide_answer(const struct person *approver, const struct vendor *approver_vendor,
-			    const struct request *request, const char *requester_vendor, int64_t wall_ms);
+enum reason decide_answer(const struct person *approver, const struct vendor *approver_vendor,
+    const struct request *request, const char *requester_vendor, int64_t wall_ms);
 
 /* Is the grant's window over on either clock?  Its boot clock is that of this boot (house_boot sees to it). */
-int			grant_is_over(const struct grant *g, int64_t wall_ms, int64_t boot_ms);
+int grant_is_over(const struct grant *g, int64_t wall_ms, int64_t boot_ms);
 /* Nobody came within ConnectWithin. */
-int			grant_is_missed(const struct grant *g, int64_t wall_ms);
+int grant_is_missed(const struct grant *g, int64_t wall_ms);
 
 /* Is `account` in the comma list?  The first one, when account is "", goes to `resolved` (ROW_NAME bytes); -1: none such. */
-int			account_resolve(const char *accounts, const char *account, char *resolved);
+int account_resolve(const char *accounts, const char *account, char *resolved);
 
 /* Capabilities as people write them: "shell,exec".  -1: an unknown word. */
-void			capabilities_print(unsigned capabilities, char *text, size_t size);
-int			capabilities_parse(const char *text, unsigned *capabilities);
+void capabilities_print(unsigned capabilities, char *text, size_t size);
+int capabilities_parse(const char *text, unsigned *capabilities);
 #define CAPABILITIES_CARRIED (CAPABILITY_SHELL | CAPABILITY_EXEC) /* all that this release carries */
 #endif

@@ -57,8 +57,8 @@ word_take(const char **p, char *to, size_t size)
 static int
 type_is_known(const char *type)
 {
-	static const char *const known[] = { "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
-		"ssh-rsa", "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com" };
+	static const char *const known[] = {"ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384",
+	    "ecdsa-sha2-nistp521", "ssh-rsa", "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com"};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (strcmp(known[i], type) == 0)
@@ -74,7 +74,7 @@ key_read(struct key_read *k, const char *line)
 	char first[ROW_WORDS];
 	size_t len, named;
 
-	*k = (struct key_read){ .type = "" };
+	*k = (struct key_read){.type = ""};
 	p += strspn(p, " \t");
 	if (word_take(&p, first, sizeof(first)) == -1)
 		return (-1);

@@ -9,14 +9,14 @@
 
 struct key_read {
 	char type[ROW_NAME];
-	char blob[ROW_KEY]; /* base64 */
+	char blob[ROW_KEY];                /* base64 */
 	char fingerprint[ROW_FINGERPRINT]; /* as ssh-keygen -l prints it */
 	char comment[ROW_WORDS];
 };
 
 /* Reads one line: [host names] type base64 [comment].  -1: no such line, or a blob whose own type differs; options are refused. */
-int	 key_read(struct key_read *k, const char *line);
+int key_read(struct key_read *k, const char *line);
 
 /* Decodes base64 into blob.  Gives its length; 0: not base64, or too long. */
-size_t	 key_blob(const char *base64, unsigned char *blob, size_t size);
+size_t key_blob(const char *base64, unsigned char *blob, size_t size);
 #endif

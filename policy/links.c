@@ -144,7 +144,7 @@ static void
 on_daemon_closed(struct peer *peer, const char *why, void *ctx)
 {
 	struct policy *p = ctx;
-	struct peer **links[] = { &p->auth, &p->recorder, &p->dialer, &p->reader };
+	struct peer **links[] = {&p->auth, &p->recorder, &p->dialer, &p->reader};
 
 	if (*why != '\0')
 		log_error("the link to %s broke: %s", process_name(peer_process(peer)), why);
@@ -244,7 +244,7 @@ on_gateway_message(struct peer *peer, struct message *m, void *ctx)
 void
 links_end(struct policy *p)
 {
-	struct peer **links[] = { &p->auth, &p->recorder, &p->dialer, &p->reader, &p->book };
+	struct peer **links[] = {&p->auth, &p->recorder, &p->dialer, &p->reader, &p->book};
 
 	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
 		peer_close(*links[i]);

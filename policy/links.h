@@ -10,7 +10,7 @@
 peer_on_message on_gateway_message;
 /* A session's link; ctx is its struct connection. */
 peer_on_message on_session_message;
-peer_on_closed	on_session_closed;
+peer_on_closed on_session_closed;
 
 /* Closes all links but gateway's. */
 void links_end(struct policy *p);

@@ -50,7 +50,7 @@ policy_end(struct policy *p)
 int
 main(void)
 {
-	static struct policy policy = { .control_fd = -1 };
+	static struct policy policy = {.control_fd = -1};
 	struct policy *p = &policy;
 
 	log_begin("lodge-policy");

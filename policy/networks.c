@@ -8,7 +8,7 @@
 #include "networks.h"
 
 struct network {
-	uint8_t	 bytes[16];	/* IPv4 as ::ffff:a.b.c.d, so that one comparison serves both */
+	uint8_t bytes[16]; /* IPv4 as ::ffff:a.b.c.d, so that one comparison serves both */
 	unsigned bits;
 };
 

@@ -6,8 +6,8 @@
 #define POLICY_NETWORKS_H
 
 /* 0 when `list` is empty or each part is an address or a network whose host bits are zero; -1 otherwise. */
-int	 networks_check(const char *list);
+int networks_check(const char *list);
 
 /* Nonzero when `address` lies in one of `list` (or that is empty).  An IPv4 address mapped into IPv6 counts as IPv4. */
-int	 networks_hold(const char *list, const char *address);
+int networks_hold(const char *list, const char *address);
 #endif

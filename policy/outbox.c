@@ -93,7 +93,10 @@ event_json(const struct happening *h, int64_t at)
 	moment_put(o, "@timestamp", at);
 	text_put(event, "action", event_name(h->type));
 	text_put(event, "category", event_category(h->type));
-	text_put(event, "outcome", h->outcome != NULL ? h->outcome : h->reason == REASON_NONE ? "success" : "failure");
+	text_put(event, "outcome",
+	    h->outcome != NULL         ? h->outcome
+	    : h->reason == REASON_NONE ? "success"
+	                               : "failure");
 	if (h->reason != REASON_NONE)
 		text_put(event, "reason", reason_code(h->reason));
 	part_put(o, "event", event);
@@ -114,7 +117,7 @@ event_json(const struct happening *h, int64_t at)
 int64_t
 event_note(struct policy *p, const struct happening *h)
 {
-	struct event e = { .at = h->at_wall_ms != 0 ? h->at_wall_ms : clock_wall_ms() };
+	struct event e = {.at = h->at_wall_ms != 0 ? h->at_wall_ms : clock_wall_ms()};
 	json_t *o = event_json(h, e.at);
 	char *text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER);
 
@@ -146,8 +149,9 @@ outbox_pump(struct policy *p)
 	struct rows found;
 
 	while (p->book != NULL && p->book_held >= 0 && p->book_sent < p->event_last &&
-	    p->book_sent - p->book_held < OUTBOX_AT_ONCE) {
-		must(p, store_list(p->store, QUERY_EVENTS_AFTER, &found, ARG_INT(p->book_sent), ARG_INT(OUTBOX_PAGE)));
+	       p->book_sent - p->book_held < OUTBOX_AT_ONCE) {
+		must(p,
+		    store_list(p->store, QUERY_EVENTS_AFTER, &found, ARG_INT(p->book_sent), ARG_INT(OUTBOX_PAGE)));
 		for (size_t i = 0; i < found.count; i++) {
 			const struct event *e = rows_at(&found, event, i);
 
@@ -177,7 +181,8 @@ on_leaf_last(struct policy *p, const struct msg_leaf_last *m)
 {
 	if (m->sequence > (uint64_t)p->event_last) {
 		/* An older copy of the database was put back.  Going on would give numbers a second time. */
-		log_error("the book holds %llu events of ours, the database only %lld: it is older than the book; nothing opens",
+		log_error("the book holds %llu events of ours, the database only %lld: it is older than the book; "
+		          "nothing opens",
 		    (unsigned long long)m->sequence, (long long)p->event_last);
 		p->book_held = p->book_sent = -1;
 		return;

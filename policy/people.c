@@ -28,7 +28,7 @@ void
 on_person_wanted(struct policy *p, const struct msg_person_wanted *m)
 {
 	struct facts_held h;
-	struct wire keys = { .at = NULL };
+	struct wire keys = {.at = NULL};
 	char login[ROW_NAME], source[ROW_NAME], text[DECIDE_TEXT];
 	enum reason reason = REASON_UNKNOWN_PERSON;
 	int known = 0;
@@ -45,8 +45,9 @@ on_person_wanted(struct policy *p, const struct msg_person_wanted *m)
 	}
 	if (keys.failed)
 		log_fatal("out of memory for keys");
-	peer_post(p->auth, PERSON, person, .ask = m->ask, .known = (uint8_t)known, .role = (uint8_t)(known ? h.person.role : ROLE_NONE),
-	    .login = m->login, .pam_user = m->login, .reason = (uint16_t)reason, .keys = wire_bytes(&keys));
+	peer_post(p->auth, PERSON, person, .ask = m->ask, .known = (uint8_t)known,
+	    .role = (uint8_t)(known ? h.person.role : ROLE_NONE), .login = m->login, .pam_user = m->login,
+	    .reason = (uint16_t)reason, .keys = wire_bytes(&keys));
 	wire_free(&keys);
 	facts_free(&h);
 }
@@ -92,14 +93,19 @@ on_identity(struct policy *p, const struct msg_identity *m)
 		h.facts.source = c->visitor.source;
 		reason = decide_person(&h.facts, text);
 	}
-	e = (struct happening){ .type = EVENT_LOGIN, .reason = reason, .who = login, .vendor = c->visitor.vendor,
-		.source = c->visitor.source, .port = m->port, .fingerprint = c->visitor.fingerprint };
+	e = (struct happening){.type = EVENT_LOGIN,
+	    .reason = reason,
+	    .who = login,
+	    .vendor = c->visitor.vendor,
+	    .source = c->visitor.source,
+	    .port = m->port,
+	    .fingerprint = c->visitor.fingerprint};
 	policy_begin(p);
 	if (reason == REASON_NONE) {
 		must(p, visitor_add(p->store, &c->visitor));
 		e.session = c->visitor.number;
 	} else
-		c->visitor = (struct visitor){ .number = 0 };
+		c->visitor = (struct visitor){.number = 0};
 	(void)event_note(p, &e);
 	policy_commit(p);
 	facts_free(&h);
@@ -111,8 +117,14 @@ void
 on_login_event(struct policy *p, const struct msg_login_event *m)
 {
 	char login[ROW_NAME], method[ROW_NAME], source[ROW_NAME], fingerprint[ROW_FINGERPRINT];
-	struct happening h = { .type = EVENT_LOGIN_ATTEMPT, .reason = (enum reason)m->reason, .who = login, .method = method,
-		.source = source, .port = m->port, .fingerprint = fingerprint, .at_wall_ms = m->at_wall_ms };
+	struct happening h = {.type = EVENT_LOGIN_ATTEMPT,
+	    .reason = (enum reason)m->reason,
+	    .who = login,
+	    .method = method,
+	    .source = source,
+	    .port = m->port,
+	    .fingerprint = fingerprint,
+	    .at_wall_ms = m->at_wall_ms};
 
 	text_clean(login, sizeof(login), m->login);
 	text_clean(method, sizeof(method), m->method);

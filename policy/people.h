@@ -3,7 +3,7 @@
 #define POLICY_PEOPLE_H
 #include "policy.h"
 
-void	 on_person_wanted(struct policy *p, const struct msg_person_wanted *m);
-void	 on_identity(struct policy *p, const struct msg_identity *m);
-void	 on_login_event(struct policy *p, const struct msg_login_event *m);
+void on_person_wanted(struct policy *p, const struct msg_person_wanted *m);
+void on_identity(struct policy *p, const struct msg_identity *m);
+void on_login_event(struct policy *p, const struct msg_login_event *m);
 #endif

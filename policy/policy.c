@@ -68,7 +68,7 @@ policy_advance(struct policy *p)
 void
 shelf_take(struct policy *p, const struct msg_shelf *m)
 {
-	static const char *const names[] = { "OK", "LOW", "CRITICAL", "FULL" };
+	static const char *const names[] = {"OK", "LOW", "CRITICAL", "FULL"};
 	enum shelf_state state = m->state <= SHELF_FULL ? (enum shelf_state)m->state : SHELF_FULL;
 
 	p->shelf_free = m->free_bytes;
@@ -76,8 +76,9 @@ shelf_take(struct policy *p, const struct msg_shelf *m)
 		return;
 	p->shelf = state;
 	policy_begin(p);
-	(void)event_note(p, &(struct happening){ .type = EVENT_SHELF_STATE,
-	    .outcome = state == SHELF_OK ? "success" : "failure", .what = names[state] });
+	(void)event_note(p, &(struct happening){.type = EVENT_SHELF_STATE,
+	                        .outcome = state == SHELF_OK ? "success" : "failure",
+	                        .what = names[state]});
 	policy_commit(p);
 	policy_advance(p);
 }

@@ -12,7 +12,7 @@ static const char *const names[] = {
 static const struct {
 	enum state from, to;
 } steps[] = {
-#define STEP(FROM, TO, by) { STATE_##FROM, STATE_##TO },
+#define STEP(FROM, TO, by) {STATE_##FROM, STATE_##TO},
 #include "states.def"
 };
 

@@ -1,7 +1,6 @@
 /*
  * The database on SQLite; see store.h.  The SQL of rows is made from rows.h, that of queries stands in queries.def;
- * every statement is prepared when the store opens, so that a wrong schema is found then and not tonight.
- */
+ * every statement is prepared when the store opens, so that a wrong schema is found then and not tonight.  One file: nobody else may link sqlite3. */
 #include <sys/stat.h>
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -20,15 +19,18 @@
 enum column_kind { COLUMN_ID, COLUMN_TEXT, COLUMN_INT };
 
 struct column {
-	const char	*name;
+	const char *name;
 	enum column_kind kind;
-	size_t		 offset, size;
+	size_t offset, size;
 };
 
-#define COLUMN_OF_ID(field) { #field, COLUMN_ID, offsetof(struct ROW, field), 8 },
-#define COLUMN_OF_TEXT(field, size) { #field, COLUMN_TEXT, offsetof(struct ROW, field), size },
-#define COLUMN_OF_INT(field) { #field, COLUMN_INT, offsetof(struct ROW, field), 8 },
-#define COLUMNS_OF(COLUMNS) { COLUMNS(COLUMN_OF_ID, COLUMN_OF_TEXT, COLUMN_OF_INT) }
+#define COLUMN_OF_ID(field) {#field, COLUMN_ID, offsetof(struct ROW, field), 8},
+#define COLUMN_OF_TEXT(field, size) {#field, COLUMN_TEXT, offsetof(struct ROW, field), size},
+#define COLUMN_OF_INT(field) {#field, COLUMN_INT, offsetof(struct ROW, field), 8},
+#define COLUMNS_OF(COLUMNS)                                          \
+	{                                                            \
+		COLUMNS(COLUMN_OF_ID, COLUMN_OF_TEXT, COLUMN_OF_INT) \
+	}
 #define ROW vendor
 static const struct column vendor_columns[] = COLUMNS_OF(VENDOR_COLUMNS);
 #undef ROW
@@ -73,59 +75,61 @@ static const struct column meta_columns[] = COLUMNS_OF(META_COLUMNS);
 #undef ROW
 
 static const struct table {
-	const char	    *name;
-	size_t		     size, keys, count;
+	const char *name;
+	size_t size, keys, count;
 	const struct column *columns;
 } tables[] = {
 #define TABLE(NAME, name, keys, COLUMNS) \
-	[ROWS_##NAME] = { #name, sizeof(struct name), keys, sizeof(name##_columns) / sizeof(name##_columns[0]), name##_columns },
-	ROW_TABLES(TABLE)
+	[ROWS_##NAME] = {                \
+	    #name, sizeof(struct name), keys, sizeof(name##_columns) / sizeof(name##_columns[0]), name##_columns},
+    ROW_TABLES(TABLE)
 #undef TABLE
 };
 
 static const struct {
 	enum row_table table;
-	const char    *arguments, *sql;
+	const char *arguments, *sql;
 } queries[] = {
-#define QUERY(NAME, TABLE, arguments, sql) [QUERY_##NAME] = { ROWS_##TABLE, arguments, sql },
+#define QUERY(NAME, TABLE, arguments, sql) [QUERY_##NAME] = {ROWS_##TABLE, arguments, sql},
 #include "queries.def"
 };
 
 /* Which columns are looked up besides the keys; a connection number and a recording's id name one row each. */
 static const char *const indexes[] = {
-	"CREATE UNIQUE INDEX visitor_conn ON visitor(conn)",
-	"CREATE UNIQUE INDEX stream_conn ON stream(conn, stream)",
-	"CREATE UNIQUE INDEX stream_id ON stream(id)",
-	"CREATE INDEX stream_person ON stream(person)",
-	"CREATE INDEX stream_state ON stream(state)",
-	"CREATE INDEX request_state ON request(state)",
-	"CREATE INDEX request_person ON request(person)",
-	"CREATE INDEX decision_request ON decision(request)",
-	"CREATE INDEX grant_state ON \"grant\"(state)",
-	"CREATE INDEX grant_request ON \"grant\"(request)",
-	"CREATE INDEX visitor_here ON visitor(ended_at)",
-	"CREATE INDEX visitor_person ON visitor(person, source)",
-	"CREATE INDEX asking_state ON asking(state)",
-	"CREATE INDEX asking_request ON asking(request)",
-	"CREATE INDEX event_held ON event(held) WHERE held = 0",
+    "CREATE UNIQUE INDEX visitor_conn ON visitor(conn)",
+    "CREATE UNIQUE INDEX stream_conn ON stream(conn, stream)",
+    "CREATE UNIQUE INDEX stream_id ON stream(id)",
+    "CREATE INDEX stream_person ON stream(person)",
+    "CREATE INDEX stream_state ON stream(state)",
+    "CREATE INDEX request_state ON request(state)",
+    "CREATE INDEX request_person ON request(person)",
+    "CREATE INDEX decision_request ON decision(request)",
+    "CREATE INDEX grant_state ON \"grant\"(state)",
+    "CREATE INDEX grant_request ON \"grant\"(request)",
+    "CREATE INDEX visitor_here ON visitor(ended_at)",
+    "CREATE INDEX visitor_person ON visitor(person, source)",
+    "CREATE INDEX asking_state ON asking(state)",
+    "CREATE INDEX asking_request ON asking(request)",
+    "CREATE INDEX event_held ON event(held) WHERE held = 0",
 };
 
 enum work { WORK_GET, WORK_ADD, WORK_SET, WORK_REMOVE, WORK_COUNT };
 
 struct store {
-	sqlite3	     *db;
+	sqlite3 *db;
 	sqlite3_stmt *rows[ROW_TABLE_COUNT][WORK_COUNT];
 	sqlite3_stmt *queries[QUERY_COUNT];
 	sqlite3_stmt *hold;
-	int	      begun;
-	char	      trouble[256];
+	int begun;
+	char trouble[256];
 };
 
 static int
 store_fail(struct store *s, const char *what)
 {
 	if (s->trouble[0] == '\0')
-		snprintf(s->trouble, sizeof(s->trouble), "%s: %s", what, s->db == NULL ? "no memory" : sqlite3_errmsg(s->db));
+		snprintf(s->trouble, sizeof(s->trouble), "%s: %s", what,
+		    s->db == NULL ? "no memory" : sqlite3_errmsg(s->db));
 	return (-1);
 }
 
@@ -168,7 +172,8 @@ sql_create(char sql[SQL_MAX], const struct table *t)
 		if (c->kind == COLUMN_ID)
 			sql_add(sql, "\"%s\" INTEGER PRIMARY KEY AUTOINCREMENT, ", c->name);
 		else if (c->kind == COLUMN_TEXT)
-			sql_add(sql, "\"%s\" TEXT NOT NULL CHECK (length(CAST(\"%s\" AS BLOB)) < %d), ", c->name, c->name, (int)c->size);
+			sql_add(sql, "\"%s\" TEXT NOT NULL CHECK (length(CAST(\"%s\" AS BLOB)) < %d), ", c->name,
+			    c->name, (int)c->size);
 		else
 			sql_add(sql, "\"%s\" INTEGER NOT NULL, ", c->name);
 	}
@@ -261,8 +266,8 @@ schema_make(struct store *s)
 	for (size_t i = 0; i < sizeof(indexes) / sizeof(indexes[0]); i++)
 		if (sql_run(s, indexes[i]) == -1)
 			return (-1);
-	snprintf(sql, sizeof(sql), "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", STORE_APPLICATION,
-	    STORE_VERSION);
+	snprintf(sql, sizeof(sql), "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
+	    STORE_APPLICATION, STORE_VERSION);
 	return (sql_run(s, sql));
 }
 
@@ -275,7 +280,8 @@ schema_check(struct store *s)
 	if (version == 0 && application == 0 && pragma_read(s, "SELECT count(*) FROM sqlite_schema") == 0)
 		return (schema_make(s));
 	if (application != STORE_APPLICATION || version != STORE_VERSION) {
-		snprintf(s->trouble, sizeof(s->trouble), "not a database of this release (application %lld, version %lld; expected %d, %d)",
+		snprintf(s->trouble, sizeof(s->trouble),
+		    "not a database of this release (application %lld, version %lld; expected %d, %d)",
 		    (long long)application, (long long)version, STORE_APPLICATION, STORE_VERSION);
 		return (-1);
 	}
@@ -410,8 +416,8 @@ row_bind(sqlite3_stmt *q, const struct table *t, const void *row, size_t count, 
 			rc = sqlite3_bind_text(q, (int)(i + 1), (const char *)at, -1, SQLITE_TRANSIENT);
 		} else {
 			memcpy(&n, at, sizeof(n));
-			rc = c->kind == COLUMN_ID && !with_id ? sqlite3_bind_null(q, (int)(i + 1)) :
-								sqlite3_bind_int64(q, (int)(i + 1), n);
+			rc = c->kind == COLUMN_ID && !with_id ? sqlite3_bind_null(q, (int)(i + 1))
+			                                      : sqlite3_bind_int64(q, (int)(i + 1), n);
 		}
 		if (rc != SQLITE_OK)
 			return (-1);
@@ -483,7 +489,8 @@ store_add(struct store *s, enum row_table table, void *row)
 	sqlite3_stmt *q = s->rows[table][WORK_ADD];
 	int64_t id;
 
-	if (s->trouble[0] != '\0' || !s->begun || row_bind(q, t, row, t->count, 0) == -1 || change_run(s, q, 1) == -1)
+	if (s->trouble[0] != '\0' || !s->begun || row_bind(q, t, row, t->count, 0) == -1 ||
+	    change_run(s, q, 1) == -1)
 		return (-1);
 	if (t->columns[0].kind == COLUMN_ID) {
 		id = sqlite3_last_insert_rowid(s->db);
@@ -557,7 +564,7 @@ store_find(struct store *s, enum query query, const struct arg *args, size_t cou
 	size_t room = 0;
 	int rc = SQLITE_DONE;
 
-	*found = (struct rows){ .size = t->size };
+	*found = (struct rows){.size = t->size};
 	if (s->trouble[0] != '\0')
 		return (-1);
 	if (query_bind(q, queries[query].arguments, args, count) == -1)
@@ -581,7 +588,7 @@ void
 rows_free(struct rows *r)
 {
 	free(r->at);
-	*r = (struct rows){ .at = NULL };
+	*r = (struct rows){.at = NULL};
 }
 
 /* ---- the rest ---- */
@@ -589,7 +596,7 @@ rows_free(struct rows *r)
 int
 meta_read(struct store *s, const char *name, struct meta *m)
 {
-	*m = (struct meta){ .number = 0 };
+	*m = (struct meta){.number = 0};
 	snprintf(m->name, sizeof(m->name), "%s", name);
 	return (meta_get(s, m) == -1 ? -1 : 0);
 }
@@ -600,7 +607,7 @@ meta_put(struct store *s, const char *name, int64_t number, const char *text)
 	struct meta m;
 	int known;
 
-	m = (struct meta){ .number = 0 };
+	m = (struct meta){.number = 0};
 	snprintf(m.name, sizeof(m.name), "%s", name);
 	if ((known = meta_get(s, &m)) == -1)
 		return (-1);

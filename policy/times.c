@@ -109,13 +109,14 @@ hour_read(const char *p, struct tm *tm, int64_t *moment_ms)
 	if ((sign != '+' && sign != '-') || digits_read(&p, 2, 0, 14, &hours) == -1 || mark_read(&p, ':') == -1 ||
 	    digits_read(&p, 2, 0, 59, &minutes) == -1 || *p != '\0')
 		return (-1);
-	return (utc_moment(tm, (sign == '-' ? -1 : 1) * (hours * TIMES_HOUR_MS + minutes * TIMES_MINUTE_MS), moment_ms));
+	return (utc_moment(
+	    tm, (sign == '-' ? -1 : 1) * (hours * TIMES_HOUR_MS + minutes * TIMES_MINUTE_MS), moment_ms));
 }
 
 int
 moment_parse(const char *text, int64_t now_ms, int64_t *moment_ms)
 {
-	struct tm tm = { .tm_sec = 0 };
+	struct tm tm = {.tm_sec = 0};
 	const char *p = text;
 	int year, month;
 
@@ -125,7 +126,7 @@ moment_parse(const char *text, int64_t now_ms, int64_t *moment_ms)
 	}
 	if (clock_parse(text, &tm) == 0)
 		return (clock_next(&tm, now_ms, moment_ms));
-	tm = (struct tm){ .tm_sec = 0 };
+	tm = (struct tm){.tm_sec = 0};
 	if (digits_read(&p, 4, 1970, 2199, &year) == -1 || mark_read(&p, '-') == -1 ||
 	    digits_read(&p, 2, 1, 12, &month) == -1 || mark_read(&p, '-') == -1 ||
 	    digits_read(&p, 2, 1, 31, &tm.tm_mday) == -1)
@@ -158,8 +159,8 @@ moment_print(int64_t moment_ms, char text[TIMES_TEXT])
 	if (localtime_r(&t, &local) == NULL || gmtime_r(&t, &utc) == NULL || local.tm_gmtoff == 0)
 		return;
 	n = strlen(text);
-	(void)strftime(text + n, TIMES_TEXT - n, local.tm_mday == utc.tm_mday ? " (%H:%M:%S UTC)" : " (%d. %H:%M:%S UTC)",
-	    &utc);
+	(void)strftime(text + n, TIMES_TEXT - n,
+	    local.tm_mday == utc.tm_mday ? " (%H:%M:%S UTC)" : " (%d. %H:%M:%S UTC)", &utc);
 }
 
 void

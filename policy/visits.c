@@ -87,7 +87,8 @@ visits_link(struct policy *p, uint64_t conn, const char *source, uint16_t port, 
 	if (old != NULL)
 		verbs_connection_over(c);
 	peer_close(old);
-	if ((c->session = peer_open(p->loop, fd, PROCESS_POLICY, PROCESS_SESSION, conn, on_session_message, on_session_closed, c)) == NULL)
+	if ((c->session = peer_open(p->loop, fd, PROCESS_POLICY, PROCESS_SESSION, conn, on_session_message,
+	         on_session_closed, c)) == NULL)
 		log_fatal("out of memory for a link");
 	for (struct question *q = c->questions; q != NULL; q = q->next)
 		q->told_waiting = q->told_yes = 0;
@@ -100,8 +101,8 @@ connection_cut(struct connection *c, enum reason reason, const char *text)
 {
 	c->cut = 1;
 	peer_post(c->session, END, end, .grant = 0, .reason = (uint16_t)reason, .text = bytes_text(text));
-	peer_post(c->policy->gateway, KILL_AT, kill_at, .conn = c->conn, .kill_boot_ms = clock_boot_ms() + CUT_SLACK_MS,
-	    .reason = (uint16_t)reason);
+	peer_post(c->policy->gateway, KILL_AT, kill_at, .conn = c->conn,
+	    .kill_boot_ms = clock_boot_ms() + CUT_SLACK_MS, .reason = (uint16_t)reason);
 }
 
 /* ---- ends ---- */
@@ -109,9 +110,19 @@ connection_cut(struct connection *c, enum reason reason, const char *text)
 static void
 stream_end(struct policy *p, struct stream *row, enum reason reason, int64_t at, const char *text)
 {
-	struct happening h = { .type = EVENT_VISIT_ENDED, .outcome = "success", .reason = reason, .who = row->person,
-		.vendor = row->vendor, .session = row->visitor, .request = row->request, .grant = row->grant, .recording = row->id,
-		.recording_number = row->number, .target = row->target, .account = row->account, .why = text };
+	struct happening h = {.type = EVENT_VISIT_ENDED,
+	    .outcome = "success",
+	    .reason = reason,
+	    .who = row->person,
+	    .vendor = row->vendor,
+	    .session = row->visitor,
+	    .request = row->request,
+	    .grant = row->grant,
+	    .recording = row->id,
+	    .recording_number = row->number,
+	    .target = row->target,
+	    .account = row->account,
+	    .why = text};
 	int entered = row->began_at != 0;
 
 	row->state = entered ? STREAM_STATE_ENDED : STREAM_STATE_DROPPED;
@@ -126,8 +137,14 @@ stream_end(struct policy *p, struct stream *row, enum reason reason, int64_t at,
 static void
 visitor_end(struct policy *p, struct visitor *v, enum reason reason)
 {
-	struct happening h = { .type = EVENT_LOGOUT, .outcome = "success", .reason = reason, .who = v->person, .vendor = v->vendor,
-		.source = v->source, .port = v->port, .session = v->number };
+	struct happening h = {.type = EVENT_LOGOUT,
+	    .outcome = "success",
+	    .reason = reason,
+	    .who = v->person,
+	    .vendor = v->vendor,
+	    .source = v->source,
+	    .port = v->port,
+	    .session = v->number};
 	struct rows found;
 
 	must(p, store_list(p->store, QUERY_STREAMS_OF_CONN, &found, ARG_INT(v->conn)));
@@ -208,7 +225,8 @@ static int
 stream_load(struct policy *p, uint64_t conn, uint32_t stream, struct stream *row)
 {
 	struct rows found;
-	int n = must(p, store_list(p->store, QUERY_STREAM_OF_CONN, &found, ARG_INT((int64_t)conn), ARG_INT(stream)));
+	int n =
+	    must(p, store_list(p->store, QUERY_STREAM_OF_CONN, &found, ARG_INT((int64_t)conn), ARG_INT(stream)));
 
 	if (n == 1)
 		*row = *rows_at(&found, stream, 0);
@@ -219,9 +237,19 @@ stream_load(struct policy *p, uint64_t conn, uint32_t stream, struct stream *row
 static void
 visit_opened(struct connection *c, struct stream *row)
 {
-	struct happening h = { .type = EVENT_VISIT_BEGUN, .who = row->person, .vendor = row->vendor, .source = c->source,
-		.port = c->port, .session = row->visitor, .request = row->request, .grant = row->grant, .recording = row->id,
-		.recording_number = row->number, .target = row->target, .account = row->account, .what = row->what };
+	struct happening h = {.type = EVENT_VISIT_BEGUN,
+	    .who = row->person,
+	    .vendor = row->vendor,
+	    .source = c->source,
+	    .port = c->port,
+	    .session = row->visitor,
+	    .request = row->request,
+	    .grant = row->grant,
+	    .recording = row->id,
+	    .recording_number = row->number,
+	    .target = row->target,
+	    .account = row->account,
+	    .what = row->what};
 
 	row->state = STREAM_STATE_BEGUN;
 	if (row->began_at == 0)
@@ -233,9 +261,20 @@ visit_opened(struct connection *c, struct stream *row)
 static void
 visit_failed(struct connection *c, struct stream *row, enum reason reason, const char *text)
 {
-	struct happening h = { .type = EVENT_VISIT_REFUSED, .reason = reason, .who = row->person, .vendor = row->vendor,
-		.source = c->source, .port = c->port, .session = row->visitor, .request = row->request, .grant = row->grant,
-		.recording = row->id, .recording_number = row->number, .target = row->target, .account = row->account, .why = text };
+	struct happening h = {.type = EVENT_VISIT_REFUSED,
+	    .reason = reason,
+	    .who = row->person,
+	    .vendor = row->vendor,
+	    .source = c->source,
+	    .port = c->port,
+	    .session = row->visitor,
+	    .request = row->request,
+	    .grant = row->grant,
+	    .recording = row->id,
+	    .recording_number = row->number,
+	    .target = row->target,
+	    .account = row->account,
+	    .why = text};
 
 	row->state = STREAM_STATE_ENDED;
 	row->reason = (int64_t)reason;
@@ -252,7 +291,8 @@ on_visit(struct connection *c, const struct msg_visit *m)
 	struct stream row;
 	char text[ROW_WORDS];
 
-	if (!stream_load(p, c->conn, m->stream, &row) || (row.state != STREAM_STATE_ALLOWED && row.state != STREAM_STATE_BEGUN))
+	if (!stream_load(p, c->conn, m->stream, &row) ||
+	    (row.state != STREAM_STATE_ALLOWED && row.state != STREAM_STATE_BEGUN))
 		return;
 	text_clean(text, sizeof(text), m->text);
 	policy_begin(p);
@@ -282,8 +322,13 @@ on_visit(struct connection *c, const struct msg_visit *m)
 void
 on_refused(struct connection *c, const struct msg_refused *m)
 {
-	struct happening h = { .type = EVENT_CHANNEL_REFUSED, .reason = (enum reason)m->reason, .who = c->visitor.person,
-		.vendor = c->visitor.vendor, .source = c->source, .port = c->port, .session = c->visitor.number };
+	struct happening h = {.type = EVENT_CHANNEL_REFUSED,
+	    .reason = (enum reason)m->reason,
+	    .who = c->visitor.person,
+	    .vendor = c->visitor.vendor,
+	    .source = c->source,
+	    .port = c->port,
+	    .session = c->visitor.number};
 	char what[ROW_NAME], detail[ROW_WORDS];
 
 	text_clean(what, sizeof(what), m->what);

@@ -10,18 +10,18 @@
 /* How long one connection may use one grant, as told to session and gateway. */
 struct lease {
 	struct lease *next;
-	int64_t	      grant, begins_at, ends_at, ends_boot, hard_end_boot;
-	char	      approver[ROW_NAME];
+	int64_t grant, begins_at, ends_at, ends_boot, hard_end_boot;
+	char approver[ROW_NAME];
 	enum { LEASE_UNTOLD, LEASE_TOLD, LEASE_IS_HELD } session, gateway;
 };
 
 /* One stream on its way to its target, or there. */
 struct walk {
-	struct walk  *next;
-	int64_t	      number; /* of the stream's row */
-	uint32_t      stream;
-	int64_t	      grant;
-	int64_t	      after; /* the event that the book must hold first */
+	struct walk *next;
+	int64_t number; /* of the stream's row */
+	uint32_t stream;
+	int64_t grant;
+	int64_t after; /* the event that the book must hold first */
 	enum { STEP_UNTOLD, STEP_TOLD, STEP_DONE } recorder, auth, dial;
 	enum { WALK_GOING, WALK_BEGUN, WALK_OVER } stage;
 };
@@ -29,40 +29,41 @@ struct walk {
 /* A question of the session that has not had its last answer. */
 struct question {
 	struct question *next;
-	uint32_t	 ask;
-	int		 told_waiting; /* VERDICT WAIT was said over this link */
-	int64_t		 lapse_boot;   /* until when it may wait, once that was said */
-	int		 told_yes;     /* VERDICT ALLOW was; only a dial that fails can follow */
+	uint32_t ask;
+	int told_waiting;   /* VERDICT WAIT was said over this link */
+	int64_t lapse_boot; /* until when it may wait, once that was said */
+	int told_yes;       /* VERDICT ALLOW was; only a dial that fails can follow */
 };
 
 struct connection {
 	struct connection *next;
-	struct policy	  *policy;
-	uint64_t	   conn;
-	struct peer	  *session; /* NULL while its link is away */
-	char		   source[ROW_NAME];
-	uint16_t	   port;
-	struct visitor	   visitor; /* number 0: nobody vouched for it yet */
-	struct lease	  *leases;
-	struct walk	  *walks;
-	struct question	  *questions;
-	int64_t		   limit_boot; /* when gateway kills it, as told last; 0: nothing was told */
-	int		   cut;	       /* it was told to end: its limit moves no more */
-	int		   linked;   /* gateway has told of it since we started */
+	struct policy *policy;
+	uint64_t conn;
+	struct peer *session; /* NULL while its link is away */
+	char source[ROW_NAME];
+	uint16_t port;
+	struct visitor visitor; /* number 0: nobody vouched for it yet */
+	struct lease *leases;
+	struct walk *walks;
+	struct question *questions;
+	int64_t limit_boot; /* when gateway kills it, as told last; 0: nothing was told */
+	int cut;            /* it was told to end: its limit moves no more */
+	int linked;         /* gateway has told of it since we started */
 };
 
 struct connection *connection_find(struct policy *p, uint64_t conn);
-struct connection *connection_make(struct policy *p, uint64_t conn); /* finds, or makes and fills from the database */
+struct connection *connection_make(
+    struct policy *p, uint64_t conn); /* finds, or makes and fills from the database */
 /* A link to a session (given); what lived of it before is told anew. */
-void	 visits_link(struct policy *p, uint64_t conn, const char *source, uint16_t port, int fd);
+void visits_link(struct policy *p, uint64_t conn, const char *source, uint16_t port, int fd);
 /* Gateway has told of all that live: whoever is not among them has left. */
-void	 visits_sweep(struct policy *p);
-void	 visits_free(struct policy *p);
+void visits_sweep(struct policy *p);
+void visits_free(struct policy *p);
 /* Cuts one connection off, whatever it does, with a reason: the session is told, and gateway kills it 2 s later. */
-void	 connection_cut(struct connection *c, enum reason reason, const char *text);
+void connection_cut(struct connection *c, enum reason reason, const char *text);
 
-void	 on_visit(struct connection *c, const struct msg_visit *m);
-void	 on_refused(struct connection *c, const struct msg_refused *m);
-void	 on_session_gone(struct policy *p, const struct msg_session_gone *m);
-void	 on_sealed(struct policy *p, const struct msg_sealed *m);
+void on_visit(struct connection *c, const struct msg_visit *m);
+void on_refused(struct connection *c, const struct msg_refused *m);
+void on_session_gone(struct policy *p, const struct msg_session_gone *m);
+void on_sealed(struct policy *p, const struct msg_sealed *m);
 #endif

@@ -12,8 +12,8 @@
 #include "walk.h"
 #include "words.h"
 
-#define KILL_SLACK_MS 2000	/* gateway's hand: so long after ours */
-#define WAIT_SLACK_MS 10000	/* gateway's own limit on a connection that waits lies so far behind ours */
+#define KILL_SLACK_MS 2000  /* gateway's hand: so long after ours */
+#define WAIT_SLACK_MS 10000 /* gateway's own limit on a connection that waits lies so far behind ours */
 #define STREAM_ID 16
 
 struct walk *
@@ -121,7 +121,8 @@ stream_next(struct connection *c)
 void
 walk_begin(struct connection *c, const struct grant *g, const char *what, uint32_t *stream)
 {
-	struct stream row = { .conn = (int64_t)c->conn, .visitor = c->visitor.number, .grant = g->id, .request = g->request };
+	struct stream row = {
+	    .conn = (int64_t)c->conn, .visitor = c->visitor.number, .grant = g->id, .request = g->request};
 
 	for (struct walk *w = c->walks; w != NULL; w = w->next)
 		if (w->grant == g->id && w->stage != WALK_OVER) {
@@ -152,7 +153,7 @@ walks_load(struct connection *c)
 	must(p, store_list(p->store, QUERY_STREAMS_OF_CONN, &found, ARG_INT((int64_t)c->conn)));
 	for (size_t i = 0; i < found.count; i++) {
 		const struct stream *row = rows_at(&found, stream, i);
-		struct grant g = { .id = row->grant };
+		struct grant g = {.id = row->grant};
 
 		if (row->state != STREAM_STATE_ALLOWED && row->state != STREAM_STATE_BEGUN)
 			continue;
@@ -182,9 +183,15 @@ walks_free(struct connection *c)
 static void
 lease_tell(struct connection *c, struct lease *l)
 {
-	struct message m = { .type = MSG_LEASE, .fd = -1, .lease = { .conn = c->conn, .grant = (uint64_t)l->grant,
-	    .begins_wall_ms = l->begins_at, .ends_wall_ms = l->ends_at, .ends_boot_ms = l->ends_boot,
-	    .hard_end_boot_ms = l->hard_end_boot, .approver = bytes_text(l->approver) } };
+	struct message m = {.type = MSG_LEASE,
+	    .fd = -1,
+	    .lease = {.conn = c->conn,
+	        .grant = (uint64_t)l->grant,
+	        .begins_wall_ms = l->begins_at,
+	        .ends_wall_ms = l->ends_at,
+	        .ends_boot_ms = l->ends_boot,
+	        .hard_end_boot_ms = l->hard_end_boot,
+	        .approver = bytes_text(l->approver)}};
 
 	if (l->gateway == LEASE_UNTOLD) {
 		peer_send(c->policy->gateway, &m);
@@ -202,19 +209,21 @@ static char *
 stream_facts(struct connection *c, const struct stream *row)
 {
 	struct policy *p = c->policy;
-	struct request r = { .id = row->request };
-	struct grant g = { .id = row->grant };
+	struct request r = {.id = row->request};
+	struct grant g = {.id = row->grant};
 	json_t *o;
 	char *text;
 
 	must(p, request_get(p->store, &r));
 	must(p, grant_get(p->store, &g));
-	o = json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:b, s:I, s:I, s:I}", "recording",
-	    row->id, "number", (json_int_t)row->number, "person", row->person, "vendor", row->vendor, "target", row->target,
-	    "account", row->account, "what", row->what, "request", (json_int_t)row->request, "grant", (json_int_t)row->grant, "session",
-	    (json_int_t)row->visitor, "approver", g.approver, "why", r.why, "ticket", r.ticket, "source", c->visitor.source,
-	    "fingerprint", c->visitor.fingerprint, "port", (json_int_t)c->visitor.port, "factors", (json_int_t)c->visitor.factors,
-	    "host_bound", (int)(c->visitor.host_bound != 0), "asked_at_ms", (json_int_t)r.asked_at, "begins_at_ms",
+	o = json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:b, "
+	              "s:I, s:I, s:I}",
+	    "recording", row->id, "number", (json_int_t)row->number, "person", row->person, "vendor", row->vendor,
+	    "target", row->target, "account", row->account, "what", row->what, "request", (json_int_t)row->request,
+	    "grant", (json_int_t)row->grant, "session", (json_int_t)row->visitor, "approver", g.approver, "why",
+	    r.why, "ticket", r.ticket, "source", c->visitor.source, "fingerprint", c->visitor.fingerprint, "port",
+	    (json_int_t)c->visitor.port, "factors", (json_int_t)c->visitor.factors, "host_bound",
+	    (int)(c->visitor.host_bound != 0), "asked_at_ms", (json_int_t)r.asked_at, "begins_at_ms",
 	    (json_int_t)g.begins_at, "ends_at_ms", (json_int_t)g.ends_at);
 	text = o == NULL ? NULL : json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER);
 	json_decref(o);
@@ -250,9 +259,9 @@ recorder_tell(struct connection *c, struct walk *w, const struct stream *row)
 static void
 auth_tell(struct connection *c, struct walk *w, const struct stream *row, const struct grant *g)
 {
-	peer_post(c->policy->auth, CERTIFY, certify, .conn = c->conn, .stream = w->stream, .grant = (uint64_t)w->grant,
-	    .target = bytes_text(row->target), .account = bytes_text(row->account), .ends_wall_ms = g->ends_at,
-	    .capabilities = (uint32_t)g->capabilities);
+	peer_post(c->policy->auth, CERTIFY, certify, .conn = c->conn, .stream = w->stream,
+	    .grant = (uint64_t)w->grant, .target = bytes_text(row->target), .account = bytes_text(row->account),
+	    .ends_wall_ms = g->ends_at, .capabilities = (uint32_t)g->capabilities);
 	w->auth = STEP_TOLD;
 }
 
@@ -261,7 +270,7 @@ dialer_tell(struct connection *c, struct walk *w, const struct stream *row)
 {
 	struct target t;
 
-	t = (struct target){ .port = 0 };
+	t = (struct target){.port = 0};
 	TEXT_COPY(t.name, row->target);
 	if (must(c->policy, target_get(c->policy->store, &t)) == 0)
 		return; /* it was removed just now: whoever did that revoked the grant */
@@ -275,8 +284,8 @@ walk_advance(struct connection *c, struct walk *w)
 {
 	struct policy *p = c->policy;
 	struct lease *l = lease_find(c, w->grant);
-	struct stream row = { .number = w->number };
-	struct grant g = { .id = w->grant };
+	struct stream row = {.number = w->number};
+	struct grant g = {.id = w->grant};
 
 	if (w->stage == WALK_OVER || l == NULL || p->book_held < w->after)
 		return;
@@ -315,7 +324,8 @@ limit_tell(struct connection *c)
 			want = q->lapse_boot + WAIT_SLACK_MS;
 	if (want == 0 || want == c->limit_boot)
 		return;
-	peer_post(c->policy->gateway, KILL_AT, kill_at, .conn = c->conn, .kill_boot_ms = want, .reason = REASON_WINDOW_ENDED);
+	peer_post(c->policy->gateway, KILL_AT, kill_at, .conn = c->conn, .kill_boot_ms = want,
+	    .reason = REASON_WINDOW_ENDED);
 	c->limit_boot = want;
 }
 
@@ -333,14 +343,15 @@ void
 walks_session_anew(struct connection *c)
 {
 	for (struct lease *l = c->leases, *next; l != NULL; l = next) {
-		struct grant g = { .id = l->grant };
+		struct grant g = {.id = l->grant};
 
 		next = l->next;
 		if (must(c->policy, grant_get(c->policy->store, &g)) == 0)
 			abort();
 		l->session = LEASE_UNTOLD;
 		if (g.state != STATE_OPEN && g.state != STATE_SCHEDULED)
-			grant_cut(c->policy, &g, g.state == STATE_EXPIRED ? REASON_WINDOW_ENDED : REASON_REVOKED, g.end_why);
+			grant_cut(c->policy, &g, g.state == STATE_EXPIRED ? REASON_WINDOW_ENDED : REASON_REVOKED,
+			    g.end_why);
 	}
 }
 
@@ -397,7 +408,7 @@ static void
 walk_fail(struct connection *c, struct walk *w, enum reason reason, const char *text)
 {
 	struct policy *p = c->policy;
-	struct stream row = { .number = w->number };
+	struct stream row = {.number = w->number};
 	struct happening h;
 	int64_t event;
 
@@ -408,14 +419,25 @@ walk_fail(struct connection *c, struct walk *w, enum reason reason, const char *
 	row.reason = (int64_t)reason;
 	row.ended_at = clock_wall_ms();
 	must(p, stream_set(p->store, &row));
-	h = (struct happening){ .type = EVENT_VISIT_REFUSED, .reason = reason, .who = row.person, .vendor = row.vendor,
-		.source = c->source, .port = c->port, .session = c->visitor.number, .request = row.request, .grant = row.grant,
-		.recording = row.id, .target = row.target, .account = row.account, .why = text };
+	h = (struct happening){.type = EVENT_VISIT_REFUSED,
+	    .reason = reason,
+	    .who = row.person,
+	    .vendor = row.vendor,
+	    .source = c->source,
+	    .port = c->port,
+	    .session = c->visitor.number,
+	    .request = row.request,
+	    .grant = row.grant,
+	    .recording = row.id,
+	    .target = row.target,
+	    .account = row.account,
+	    .why = text};
 	event = event_note(p, &h);
 	questions_fail(c, w->stream, reason, text, event);
 	policy_commit(p);
 	w->stage = WALK_OVER;
-	peer_post(p->recorder, STREAM_DROPPED, stream_dropped, .conn = c->conn, .stream = w->stream, .reason = (uint16_t)reason);
+	peer_post(p->recorder, STREAM_DROPPED, stream_dropped, .conn = c->conn, .stream = w->stream,
+	    .reason = (uint16_t)reason);
 	policy_advance(p);
 }
 
@@ -440,7 +462,7 @@ on_stream_begun(struct policy *p, const struct msg_stream_begun *m)
 {
 	struct connection *c = connection_find(p, m->conn);
 	struct walk *w = c == NULL ? NULL : walk_find(c, m->stream);
-	struct stream row = { .number = w == NULL ? 0 : w->number };
+	struct stream row = {.number = w == NULL ? 0 : w->number};
 
 	if (w == NULL || w->stage != WALK_GOING || must(p, stream_get(p->store, &row)) == 0)
 		return;
@@ -488,8 +510,8 @@ static int
 person_has_open(struct policy *p, const char *login)
 {
 	struct rows found;
-	int n = must(p, store_list(p->store, QUERY_GRANTS_OF_PERSON_LIVE, &found, ARG_TEXT(login), ARG_INT(STATE_SCHEDULED),
-	    ARG_INT(STATE_OPEN)));
+	int n = must(p, store_list(p->store, QUERY_GRANTS_OF_PERSON_LIVE, &found, ARG_TEXT(login),
+	                    ARG_INT(STATE_SCHEDULED), ARG_INT(STATE_OPEN)));
 
 	rows_free(&found);
 	return (n > 0);
@@ -503,7 +525,8 @@ grant_cut(struct policy *p, const struct grant *g, enum reason reason, const cha
 	for (struct connection *c = p->connections; c != NULL; c = c->next) {
 		if (lease_find(c, g->id) == NULL)
 			continue;
-		peer_post(c->session, END, end, .grant = (uint64_t)g->id, .reason = (uint16_t)reason, .text = bytes_text(text));
+		peer_post(c->session, END, end, .grant = (uint64_t)g->id, .reason = (uint16_t)reason,
+		    .text = bytes_text(text));
 		lease_end(c, g->id);
 		for (struct walk *w = c->walks; w != NULL; w = w->next)
 			if (w->grant == g->id && w->stage == WALK_GOING)
@@ -512,7 +535,8 @@ grant_cut(struct policy *p, const struct grant *g, enum reason reason, const cha
 				w->stage = WALK_OVER;
 		if (c->leases != NULL)
 			continue;
-		peer_post(p->gateway, KILL_AT, kill_at, .conn = c->conn, .kill_boot_ms = now + KILL_SLACK_MS, .reason = (uint16_t)reason);
+		peer_post(p->gateway, KILL_AT, kill_at, .conn = c->conn, .kill_boot_ms = now + KILL_SLACK_MS,
+		    .reason = (uint16_t)reason);
 		c->cut = 1;
 	}
 	if (!person_has_open(p, g->person))

@@ -9,31 +9,31 @@
 #define POLICY_WALK_H
 #include "visits.h"
 
-struct walk	*walk_find(struct connection *c, uint32_t stream);
+struct walk *walk_find(struct connection *c, uint32_t stream);
 /*
  * The stream of this connection under this grant: the one that is there, or (within a transaction) a new one.  Sets
  * *stream; its walk begins when the book holds all that is noted by then.
  */
-void	 walk_begin(struct connection *c, const struct grant *g, const char *what, uint32_t *stream);
+void walk_begin(struct connection *c, const struct grant *g, const char *what, uint32_t *stream);
 /* Finds the walks of a connection again in the database; after a restart of ours. */
-void	 walks_load(struct connection *c);
+void walks_load(struct connection *c);
 /* Does for c all that can be done next. */
-void	 walks_advance(struct connection *c);
+void walks_advance(struct connection *c);
 /* The session's link is a new one: leases are told again, and ends. */
-void	 walks_session_anew(struct connection *c);
-void	 walks_recorder_anew(struct policy *p);
-void	 walks_auth_anew(struct policy *p);
-void	 walks_dialer_anew(struct policy *p);
-void	 walks_free(struct connection *c);
+void walks_session_anew(struct connection *c);
+void walks_recorder_anew(struct policy *p);
+void walks_auth_anew(struct policy *p);
+void walks_dialer_anew(struct policy *p);
+void walks_free(struct connection *c);
 
 /* After the commit that ended the grant: whoever is in is told to leave now, and gateway sees to it. */
-void	 grant_cut(struct policy *p, const struct grant *g, enum reason reason, const char *text);
+void grant_cut(struct policy *p, const struct grant *g, enum reason reason, const char *text);
 /* After the commit that moved its end: the leases say so. */
-void	 grant_restate(struct policy *p, const struct grant *g);
+void grant_restate(struct policy *p, const struct grant *g);
 
-void	 on_lease_held(struct policy *p, enum process by, const struct msg_lease_held *m);
-void	 on_stream_ready(struct policy *p, const struct msg_stream_ready *m);
-void	 on_stream_begun(struct policy *p, const struct msg_stream_begun *m);
-void	 on_certify_held(struct policy *p, const struct msg_certify_held *m);
-void	 on_dialed(struct policy *p, const struct msg_dialed *m);
+void on_lease_held(struct policy *p, enum process by, const struct msg_lease_held *m);
+void on_stream_ready(struct policy *p, const struct msg_stream_ready *m);
+void on_stream_begun(struct policy *p, const struct msg_stream_begun *m);
+void on_certify_held(struct policy *p, const struct msg_certify_held *m);
+void on_dialed(struct policy *p, const struct msg_dialed *m);
 #endif

@@ -10,23 +10,23 @@
 
 static const struct {
 	const char *verb;
-	unsigned    roles; /* 1 engineer, 2 manager, 4 auditor, 8 operator: bit role - 1 */
+	unsigned roles; /* 1 engineer, 2 manager, 4 auditor, 8 operator: bit role - 1 */
 	const char *arguments, *what;
 } commands[] = {
-#define COMMAND(NAME, verb, roles, arguments, what) [COMMAND_##NAME] = { verb, roles, arguments, what },
+#define COMMAND(NAME, verb, roles, arguments, what) [COMMAND_##NAME] = {verb, roles, arguments, what},
 #include "contract/commands.def"
 };
 
 static const struct {
 	enum command command;
-	const char  *option, *value, *what;
+	const char *option, *value, *what;
 } options[] = {
-#define OPTION(NAME, option, value, what) { COMMAND_##NAME, option, value, what },
+#define OPTION(NAME, option, value, what) {COMMAND_##NAME, option, value, what},
 #include "contract/commands.def"
 };
 #define OPTIONS (sizeof(options) / sizeof(options[0]))
 
-static int	fail(char why[WORDS_WHY], const char *format, ...) __attribute__((format(printf, 2, 3)));
+static int fail(char why[WORDS_WHY], const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static int
 fail(char why[WORDS_WHY], const char *format, ...)
@@ -45,14 +45,17 @@ fail(char why[WORDS_WHY], const char *format, ...)
 static size_t
 utf8_read(const unsigned char *p, size_t left, unsigned *c)
 {
-	static const unsigned least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
 	size_t n;
 
 	if (p[0] < 0x80) {
 		*c = p[0];
 		return (1);
 	}
-	n = p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : 0;
+	n = p[0] >= 0xf0 && p[0] <= 0xf4  ? 4
+	    : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
+	    : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+	                                  : 0;
 	if (n == 0 || n > left)
 		return (0);
 	*c = p[0] & (0x7fu >> n);
@@ -68,8 +71,9 @@ utf8_read(const unsigned char *p, size_t left, unsigned *c)
 static int
 character_is_clean(unsigned c)
 {
-	return (c >= 0x20 && !(c >= 0x7f && c <= 0x9f) && c != 0x061c && c != 0xfeff && !(c >= 0x200b && c <= 0x200f) &&
-	    !(c >= 0x2028 && c <= 0x202e) && !(c >= 0x2060 && c <= 0x206f) && !(c >= 0xe0000 && c <= 0xe0fff));
+	return (c >= 0x20 && !(c >= 0x7f && c <= 0x9f) && c != 0x061c && c != 0xfeff &&
+	        !(c >= 0x200b && c <= 0x200f) && !(c >= 0x2028 && c <= 0x202e) && !(c >= 0x2060 && c <= 0x206f) &&
+	        !(c >= 0xe0000 && c <= 0xe0fff));
 }
 
 int
@@ -142,7 +146,7 @@ number_parse(const char *text, int64_t *number)
 /* Where one is in the line, and where the words are put. */
 struct cut {
 	const char *p, *end;
-	char	   *to;
+	char *to;
 };
 
 /* Reads what stands between a pair of quotes, the first of which is at c->p. */
@@ -191,7 +195,7 @@ word_begin(struct words *w, char *at, char why[WORDS_WHY])
 static int
 line_split(struct words *w, struct bytes from, char why[WORDS_WHY])
 {
-	struct cut c = { (const char *)from.at, (const char *)from.at + from.len, w->bytes };
+	struct cut c = {(const char *)from.at, (const char *)from.at + from.len, w->bytes};
 
 	for (;;) {
 		while (c.p < c.end && (*c.p == ' ' || *c.p == '\t'))
@@ -259,7 +263,8 @@ value_join(const struct words *w, size_t *next, char *room, size_t *used, size_t
 	char *at = room + *used;
 	size_t n;
 
-	for (size_t first = *next; *next < w->count && (*next == first || strncmp(w->word[*next], "--", 2) != 0); (*next)++) {
+	for (size_t first = *next; *next < w->count && (*next == first || strncmp(w->word[*next], "--", 2) != 0);
+	     (*next)++) {
 		n = strlen(w->word[*next]);
 		if (*used + n + 2 > size)
 			return (NULL);
@@ -298,8 +303,8 @@ option_read(struct call *c, struct words *w, size_t *next, enum words_kind kind,
 		return (0);
 	}
 	if (option_find(c->command, word, length, &option) == -1)
-		return (fail(why, "%s has no option %.*s; see: help %s", command_verb(c->command), (int)(length > 64 ? 64 : length), word,
-		    command_verb(c->command)));
+		return (fail(why, "%s has no option %.*s; see: help %s", command_verb(c->command),
+		    (int)(length > 64 ? 64 : length), word, command_verb(c->command)));
 	if (options[option].value[0] == '\0') {
 		if (equals != NULL)
 			return (fail(why, "%s takes no value", options[option].option));
@@ -336,7 +341,7 @@ call_parse(struct call *c, struct words *w, enum words_kind kind, char why[WORDS
 	size_t next = 1, used = 0, least, most, i;
 	int ended = 0;
 
-	*c = (struct call){ .json = 0 };
+	*c = (struct call){.json = 0};
 	if (w->count == 0)
 		return (fail(why, "no verb; see: help"));
 	for (i = 0; i < COMMAND_COUNT && strcmp(commands[i].verb, w->word[0]) != 0; i++)
@@ -352,13 +357,15 @@ call_parse(struct call *c, struct words *w, enum words_kind kind, char why[WORDS
 			if (option_read(c, w, &next, kind, &used, why) == -1)
 				return (-1);
 		} else if (c->argument_count == WORDS_ARGUMENTS)
-			return (fail(why, "too many words for %s; see: help %s", commands[i].verb, commands[i].verb));
+			return (
+			    fail(why, "too many words for %s; see: help %s", commands[i].verb, commands[i].verb));
 		else
 			c->argument[c->argument_count++] = w->word[next++];
 	}
 	arguments_count(commands[i].arguments, &least, &most);
 	if (c->argument_count < least || c->argument_count > most)
-		return (fail(why, "%s takes: %s", commands[i].verb, commands[i].arguments[0] == '\0' ? "nothing" : commands[i].arguments));
+		return (fail(why, "%s takes: %s", commands[i].verb,
+		    commands[i].arguments[0] == '\0' ? "nothing" : commands[i].arguments));
 	return (0);
 }
 

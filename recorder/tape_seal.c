@@ -301,7 +301,7 @@ finish_done(void *ctx)
 {
 	struct tape *t = ctx;
 	struct leaf leaf = {.kind = LEAF_END, .at_ms = t->index.ended_ms};
-	struct ledger_leaf entry = {.kind = LEDGER_END};
+	struct ledger_leaf entry = {.kind = LEDGER_END, .when = LEDGER_CHECKPOINT}; /* verify right after finds it */
 
 	t->busy--;
 	if (is_full(t->work_error) && !t->receipt.failed) {

@@ -10,20 +10,20 @@
 
 /* A leaf that waits for its answer. */
 struct held {
-	struct held	*next;
-	enum process	 from;
-	uint64_t	 sequence, index;
-	int		 checkpoint;
+	struct held *next;
+	enum process from;
+	uint64_t sequence, index;
+	int checkpoint;
 };
 
 struct counter {
-	struct loop	*loop;
-	struct store	*store;			/* lent */
-	struct peer	*links[STORE_SOURCES];	/* by process */
-	struct held	*first, **last;
-	struct timer	*timer;
-	int		 deferred;
-	int64_t		 due_boot_ms;		/* of the next checkpoint */
+	struct loop *loop;
+	struct store *store;               /* lent */
+	struct peer *links[STORE_SOURCES]; /* by process */
+	struct held *first, **last;
+	struct timer *timer;
+	int deferred;
+	int64_t due_boot_ms; /* of the next checkpoint */
 };
 
 /* A book whose disk fails stops: gateway starts it again, and it goes on from what is durable. */
@@ -63,7 +63,7 @@ on_turn_end(void *ctx)
 		store_check(c, store_checkpoint(c->store));
 		checkpoint_made(c);
 	} else if (store_size(c->store) > store_signed(c->store) &&
-	    c->due_boot_ms > clock_boot_ms() + COUNTER_CHECKPOINT_MS)
+	           c->due_boot_ms > clock_boot_ms() + COUNTER_CHECKPOINT_MS)
 		due_set(c, COUNTER_CHECKPOINT_MS);
 	while ((h = c->first) != NULL) {
 		peer_post(c->links[h->from], LEAF_HELD, leaf_held, .sequence = h->sequence, .leaf_index = h->index);
@@ -89,13 +89,15 @@ on_leaf(struct counter *c, enum process from, const struct msg_leaf *leaf)
 
 	if (h == NULL)
 		log_fatal("no memory");
-	*h = (struct held){.from = from, .sequence = leaf->sequence, .index = store_size(c->store),
+	*h = (struct held){.from = from,
+	    .sequence = leaf->sequence,
+	    .index = store_size(c->store),
 	    .checkpoint = leaf->checkpoint != 0};
 	switch (store_enter(c->store, from, leaf->sequence, leaf->json.at, leaf->json.len)) {
 	case STORE_ENTERED:
 		break;
 	case STORE_HELD:
-		h->index = UINT64_MAX;		/* it was entered before; where, only the book's reader looks up */
+		h->index = UINT64_MAX; /* it was entered before; where, only the book's reader looks up */
 		break;
 	case STORE_REFUSED:
 		log_fatal("%s handed in a leaf that cannot be entered (number %llu, %zu bytes)", process_name(from),

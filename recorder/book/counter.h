@@ -12,19 +12,19 @@
 
 #include "contract/peer.h"
 
-#define COUNTER_CHECKPOINT_MS	(10 * 1000)
-#define COUNTER_IDLE_MS		(3600 * 1000)
+#define COUNTER_CHECKPOINT_MS (10 * 1000)
+#define COUNTER_IDLE_MS (3600 * 1000)
 
 struct counter;
 struct store;
 
 /* `store` is lent.  NULL: no memory. */
-struct counter	*counter_new(struct loop *loop, struct store *store);
+struct counter *counter_new(struct loop *loop, struct store *store);
 
 /* A link to one of the house that may hand in leaves (fd given); it replaces that process's link before. */
-void	counter_link(struct counter *c, enum process from, int fd);
+void counter_link(struct counter *c, enum process from, int fd);
 
 /* Signs what is not signed yet and closes the links. */
-void	counter_free(struct counter *c);
+void counter_free(struct counter *c);
 
 #endif

@@ -42,13 +42,15 @@ key_read(struct peer *gateway, const struct settings *set, struct note_signer *s
 	int result;
 
 	if (secret_read_file(&pem, set->log_key, KEY_FILE_MAX) == -1)
-		daemon_failed(gateway, "LogKey %s: %s; make one, owned by lodge-book: openssl genpkey -algorithm ed25519 -out %s",
+		daemon_failed(gateway,
+		    "LogKey %s: %s; make one, owned by lodge-book: openssl genpkey -algorithm ed25519 -out %s",
 		    set->log_key, strerror(errno), set->log_key);
 	result = note_signer_pem(signer, set->log_origin, (const char *)pem.at, pem.len);
 	secret_free(&pem);
 	if (result == -1)
-		daemon_failed(gateway, "LogKey %s, LogOrigin \"%s\": not an ed25519 key in PEM, or not a name for a log",
-		    set->log_key, set->log_origin);
+		daemon_failed(gateway,
+		    "LogKey %s, LogOrigin \"%s\": not an ed25519 key in PEM, or not a name for a log", set->log_key,
+		    set->log_origin);
 }
 
 /* The public half of the log's key, one line, beside the tiles. */

@@ -17,32 +17,32 @@
 #include "format/tile.h"
 #include "disk.h"
 
-#define TAIL_MAGIC	"lodge-book v1\n"	/* and two zeros */
-#define TAIL_HEAD	(16u + 8u + STORE_SOURCES * 8u + 4u)
-#define LEAF_HEAD	16u
-#define TAIL_MAX	(TAIL_HEAD + (size_t)TILE_WIDTH * (LEAF_HEAD + STORE_LEAF_MAX + 4u))
-#define LEVELS		(TILE_LEVEL_MAX + 1)
+#define TAIL_MAGIC "lodge-book v1\n" /* and two zeros */
+#define TAIL_HEAD (16u + 8u + STORE_SOURCES * 8u + 4u)
+#define LEAF_HEAD 16u
+#define TAIL_MAX (TAIL_HEAD + (size_t)TILE_WIDTH * (LEAF_HEAD + STORE_LEAF_MAX + 4u))
+#define LEVELS (TILE_LEVEL_MAX + 1)
 
 struct store {
 	/* For life. */
-	int				 dir;		/* ours */
-	const struct note_signer	*signer;	/* lent */
-	char				 trouble[160];	/* not empty: broken */
+	int dir;                          /* ours */
+	const struct note_signer *signer; /* lent */
+	char trouble[160];                /* not empty: broken */
 
 	/* The tree. */
-	struct merkle_edge		 edge;
-	uint64_t			 last[STORE_SOURCES];
-	struct blob			 level[LEVELS];	/* hashes of the tile being filled, per tile level */
-	struct blob			 entries;	/* its entry bundle */
+	struct merkle_edge edge;
+	uint64_t last[STORE_SOURCES];
+	struct blob level[LEVELS]; /* hashes of the tile being filled, per tile level */
+	struct blob entries;       /* its entry bundle */
 
 	/* The tail's log. */
-	int				 tail;
-	uint64_t			 tile;		/* its number */
-	enum { CLEAN, DIRTY }		 state;
+	int tail;
+	uint64_t tile; /* its number */
+	enum { CLEAN, DIRTY } state;
 
 	/* What is signed. */
-	uint64_t			 signed_size;
-	struct blob			 note;
+	uint64_t signed_size;
+	struct blob note;
 };
 
 static int
@@ -122,8 +122,8 @@ on_complete(void *self, unsigned level, uint64_t index, const struct merkle_hash
 	}
 	if (s->level[t].size < (size_t)TILE_WIDTH * MERKLE_SIZE)
 		return (0);
-	return (tile_put(s, (struct tile){.level = (int)t, .number = index / TILE_WIDTH, .width = TILE_WIDTH},
-	    &s->level[t]));
+	return (tile_put(
+	    s, (struct tile){.level = (int)t, .number = index / TILE_WIDTH, .width = TILE_WIDTH}, &s->level[t]));
 }
 
 /* Adds a leaf to the tree in memory (and full tiles to the disk). */
@@ -139,7 +139,8 @@ leaf_add(struct store *s, const void *leaf, size_t size)
 		return (broken(s, "leaf"));
 	}
 	if (s->edge.size % TILE_WIDTH == TILE_WIDTH - 1 &&
-	    tile_put(s, (struct tile){.level = TILE_ENTRIES, .number = s->tile, .width = TILE_WIDTH}, &s->entries) == -1)
+	    tile_put(
+	        s, (struct tile){.level = TILE_ENTRIES, .number = s->tile, .width = TILE_WIDTH}, &s->entries) == -1)
 		return (-1);
 	if (merkle_edge_add(&s->edge, &hash, on_complete, s) == -1)
 		return (broken(s, "tree"));
@@ -152,12 +153,17 @@ partials_put(struct store *s)
 {
 	uint64_t n = s->edge.size;
 
-	if (n % TILE_WIDTH != 0 && tile_put(s, (struct tile){.level = TILE_ENTRIES, .number = n / TILE_WIDTH,
-	    .width = (unsigned)(n % TILE_WIDTH)}, &s->entries) == -1)
+	if (n % TILE_WIDTH != 0 &&
+	    tile_put(s,
+	        (struct tile){.level = TILE_ENTRIES, .number = n / TILE_WIDTH, .width = (unsigned)(n % TILE_WIDTH)},
+	        &s->entries) == -1)
 		return (-1);
 	for (int level = 0; level < (int)LEVELS && n > 0; level++, n /= TILE_WIDTH)
-		if (n % TILE_WIDTH != 0 && tile_put(s, (struct tile){.level = level, .number = n / TILE_WIDTH,
-		    .width = (unsigned)(n % TILE_WIDTH)}, &s->level[level]) == -1)
+		if (n % TILE_WIDTH != 0 &&
+		    tile_put(s,
+		        (struct tile){
+		            .level = level, .number = n / TILE_WIDTH, .width = (unsigned)(n % TILE_WIDTH)},
+		        &s->level[level]) == -1)
 			return (-1);
 	return (0);
 }
@@ -175,7 +181,8 @@ partials_remove(struct store *s, uint64_t older, uint64_t size)
 
 		if (was == now || was % TILE_WIDTH == 0)
 			continue;
-		tile = (struct tile){.level = level, .number = was / TILE_WIDTH, .width = (unsigned)(was % TILE_WIDTH)};
+		tile = (struct tile){
+		    .level = level, .number = was / TILE_WIDTH, .width = (unsigned)(was % TILE_WIDTH)};
 		if (tile_path(path, tile) == 0)
 			(void)unlinkat(s->dir, path, 0);
 	}
@@ -338,7 +345,7 @@ tail_find(struct store *s, uint64_t *tile)
 		found = 1;
 	}
 	(void)closedir(d);
-	if (found && *tile > 0) {		/* killed between the new tail and the end of the old one */
+	if (found && *tile > 0) { /* killed between the new tail and the end of the old one */
 		tail_name(name, *tile - 1);
 		(void)unlinkat(s->dir, name, 0);
 	}
@@ -351,7 +358,7 @@ tail_replay(struct store *s, const struct blob *tail)
 {
 	size_t at = TAIL_HEAD;
 
-	for (; tail->size - at >= LEAF_HEAD + 4; ) {
+	for (; tail->size - at >= LEAF_HEAD + 4;) {
 		const uint8_t *h = tail->at + at;
 		size_t size = get32(h);
 
@@ -373,27 +380,61 @@ tail_replay(struct store *s, const struct blob *tail)
 	return (0);
 }
 
-/* The hashes of each level's unfinished tile, fetched from the full tiles below it. */
+struct hashes_from {
+	struct tile_shelf shelf; /* of a size that full tiles cover */
+	struct store *store;
+};
+
+/* As tile_shelf_fetch(), but what unfinished tiles hold comes from memory: no checkpoint may cover them yet. */
 static int
-levels_load(struct store *s, struct tile_shelf *shelf)
+fetch_any(void *from, unsigned level, uint64_t index, struct merkle_hash *out)
 {
-	uint64_t n = shelf->size;
+	struct hashes_from *f = from;
+	unsigned shift = level % 8, t = level / 8;
+	uint64_t first = index << shift, start = ((f->shelf.size >> (8 * t)) / TILE_WIDTH) * TILE_WIDTH;
+	struct tile tile = {.level = (int)t, .width = (unsigned)(f->store->level[t].size / MERKLE_SIZE)};
 
-	for (unsigned t = 0; t < LEVELS && n > 0; t++, n /= TILE_WIDTH)
-		for (uint64_t i = n - n % TILE_WIDTH; i < n; i++) {
-			struct merkle_hash h;
+	if (first < start)
+		return (tile_shelf_fetch(&f->shelf, level, index, out));
+	return (tile_hash(&f->store->level[t], tile, shift, (first - start) >> shift, out));
+}
 
-			if (tile_shelf_fetch(shelf, t * 8, i, &h) == -1 ||
-			    blob_add(&s->level[t], h.h, MERKLE_SIZE) == -1)
+/* The root of a full tile: one hash of the tile level above it. */
+static int
+tile_root(const struct store *s, unsigned level, uint64_t number, struct merkle_hash *out)
+{
+	struct tile tile = {.level = (int)level, .number = number, .width = TILE_WIDTH};
+	struct blob content = {0};
+	char path[TILE_PATH_MAX];
+	int result = -1;
+
+	if (tile_path(path, tile) == 0 && blob_read_at(&content, s->dir, path, TILE_WIDTH * MERKLE_SIZE) == 0)
+		result = tile_hash(&content, tile, 8, 0, out);
+	blob_free(&content);
+	return (result);
+}
+
+/*
+ * The hashes of each level's unfinished tile, made from the full tiles below it: its own partial tile may be narrower
+ * than the tree is, or not be there, when a full tile was the last that was written before a kill.
+ */
+static int
+levels_load(struct store *s, struct hashes_from *from)
+{
+	uint64_t n = from->shelf.size / TILE_WIDTH;
+	struct merkle_hash h;
+
+	for (unsigned t = 1; t < LEVELS && n > 0; t++, n /= TILE_WIDTH)
+		for (uint64_t i = n - n % TILE_WIDTH; i < n; i++)
+			if (tile_root(s, t - 1, i, &h) == -1 || blob_add(&s->level[t], h.h, MERKLE_SIZE) == -1)
 				return (-1);
-		}
-	return (merkle_edge_load(&s->edge, shelf->size, tile_shelf_fetch, shelf));
+	return (merkle_edge_load(&s->edge, from->shelf.size, fetch_any, from));
 }
 
 static int
 tail_load(struct store *s)
 {
-	struct tile_shelf shelf = {.dir = s->dir, .size = s->tile * TILE_WIDTH};
+	struct hashes_from from = {.shelf = {.dir = s->dir, .size = s->tile * TILE_WIDTH}, .store = s};
 	struct blob tail = {0};
 	char name[32];
 	int result = -1, loaded;
@@ -414,44 +455,26 @@ tail_load(struct store *s)
 	}
 	for (unsigned i = 0; i < STORE_SOURCES; i++)
 		s->last[i] = get64(tail.at + 24 + (size_t)i * 8);
-	loaded = levels_load(s, &shelf);
-	tile_shelf_end(&shelf);
+	loaded = levels_load(s, &from);
+	tile_shelf_end(&from.shelf);
 	if (loaded == -1) {
 		errno = EILSEQ;
 		(void)broken(s, "tiles");
 	} else if (tail_replay(s, &tail) == 0)
 		result = 0;
-	if (result == 0 && s->edge.size == (s->tile + 1) * TILE_WIDTH)	/* killed before the next tail was made */
+	if (result == 0 && s->edge.size == (s->tile + 1) * TILE_WIDTH) /* killed before the next tail was made */
 		result = tail_begin(s, s->tile + 1);
 out:
 	blob_free(&tail);
 	return (result);
 }
 
-struct hashes_from {
-	struct tile_shelf	 shelf;
-	struct store		*store;
-};
-
-/* As tile_shelf_fetch(), but leaves of the unfinished tile come from memory: no checkpoint may cover them yet. */
-static int
-fetch_any(void *from, unsigned level, uint64_t index, struct merkle_hash *out)
-{
-	struct hashes_from *f = from;
-	unsigned shift = level % 8, t = level / 8;
-	uint64_t first = index << shift, start = ((f->store->edge.size >> (8 * t)) / TILE_WIDTH) * TILE_WIDTH;
-	struct tile tile = {.level = (int)t, .width = (unsigned)(f->store->level[t].size / MERKLE_SIZE)};
-
-	if (first < start)
-		return (tile_shelf_fetch(&f->shelf, level, index, out));
-	return (tile_hash(&f->store->level[t], tile, shift, (first - start) >> shift, out));
-}
-
 /* The last checkpoint must be ours and this tree must continue it: a book that shrank or changed is not opened. */
 static int
 checkpoint_check(struct store *s)
 {
-	struct hashes_from from = {.shelf = {.dir = s->dir, .size = s->edge.size - s->edge.size % TILE_WIDTH}, .store = s};
+	struct hashes_from from = {
+	    .shelf = {.dir = s->dir, .size = s->edge.size - s->edge.size % TILE_WIDTH}, .store = s};
 	struct checkpoint point;
 	struct merkle_hash root;
 	const char *why = NULL;
@@ -464,8 +487,9 @@ checkpoint_check(struct store *s)
 		(void)broken(s, why != NULL ? why : "checkpoint");
 	} else if (point.size > s->edge.size) {
 		(void)broken(s, "the book is shorter than its last checkpoint");
-	} else if ((point.size == 0 ? merkle_empty(&root) : merkle_root(&root, point.size, fetch_any, &from)) == -1 ||
-	    !merkle_equal(&root, &point.root)) {
+	} else if ((point.size == 0 ? merkle_empty(&root) : merkle_root(&root, point.size, fetch_any, &from)) ==
+	               -1 ||
+	           !merkle_equal(&root, &point.root)) {
 		(void)broken(s, "the book is not the one that its last checkpoint signed");
 	} else {
 		s->signed_size = point.size;

@@ -16,32 +16,32 @@
 #include "format/age.h"
 #include "format/bech32.h"
 
-#define VERSION_LINE	"age-encryption.org/v1\n"
-#define STANZA_X25519	"X25519"
-#define INFO_X25519	"age-encryption.org/v1/X25519"
+#define VERSION_LINE "age-encryption.org/v1\n"
+#define STANZA_X25519 "X25519"
+#define INFO_X25519 "age-encryption.org/v1/X25519"
 
 enum {
-	MAC_SIZE	= 32,
-	BODY_SIZE	= AGE_FILE_KEY_SIZE + AGE_TAG_SIZE,
-	NONCE_SIZE	= 12,				/* ChaCha20-Poly1305's */
-	SEALED_CHUNK	= AGE_CHUNK_SIZE + AGE_TAG_SIZE,
-	STANZA_COLUMNS	= 64,
-	STANZA_ARGS_MAX	= 8
+	MAC_SIZE = 32,
+	BODY_SIZE = AGE_FILE_KEY_SIZE + AGE_TAG_SIZE,
+	NONCE_SIZE = 12, /* ChaCha20-Poly1305's */
+	SEALED_CHUNK = AGE_CHUNK_SIZE + AGE_TAG_SIZE,
+	STANZA_COLUMNS = 64,
+	STANZA_ARGS_MAX = 8
 };
 
 const char *
 age_error_text(enum age_error why)
 {
 	static const char *const texts[] = {
-		[AGE_OK] = "ok",
-		[AGE_MALFORMED] = "not an age file",
-		[AGE_TRUNCATED] = "truncated",
-		[AGE_NOT_FOR_US] = "not encrypted to this identity",
-		[AGE_HEADER_FORGED] = "header authentication failed",
-		[AGE_CHUNK_FORGED] = "chunk authentication failed",
-		[AGE_TRAILING] = "bytes behind the last chunk",
-		[AGE_SINK] = "stopped by the reader",
-		[AGE_FAILED] = "no memory or no cryptography",
+	    [AGE_OK] = "ok",
+	    [AGE_MALFORMED] = "not an age file",
+	    [AGE_TRUNCATED] = "truncated",
+	    [AGE_NOT_FOR_US] = "not encrypted to this identity",
+	    [AGE_HEADER_FORGED] = "header authentication failed",
+	    [AGE_CHUNK_FORGED] = "chunk authentication failed",
+	    [AGE_TRAILING] = "bytes behind the last chunk",
+	    [AGE_SINK] = "stopped by the reader",
+	    [AGE_FAILED] = "no memory or no cryptography",
 	};
 
 	return ((unsigned)why < sizeof(texts) / sizeof(texts[0]) ? texts[why] : "unknown");
@@ -50,9 +50,9 @@ age_error_text(enum age_error why)
 /* ---- the two primitives ---- */
 
 struct hkdf {
-	const unsigned char	*key, *salt;		/* salt NULL: none */
-	size_t			 key_size, salt_size;
-	const char		*info;
+	const unsigned char *key, *salt; /* salt NULL: none */
+	size_t key_size, salt_size;
+	const char *info;
 };
 
 static int
@@ -66,10 +66,11 @@ hkdf_sha256(unsigned char out[AGE_KEY_SIZE], const struct hkdf *from)
 
 	*p++ = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0);
 	*p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)from->key, from->key_size);
-	*p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)from->info, strlen(from->info));
+	*p++ = OSSL_PARAM_construct_octet_string(
+	    OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)from->info, strlen(from->info));
 	if (from->salt != NULL)
-		*p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)(uintptr_t)from->salt,
-		    from->salt_size);
+		*p++ = OSSL_PARAM_construct_octet_string(
+		    OSSL_KDF_PARAM_SALT, (void *)(uintptr_t)from->salt, from->salt_size);
 	*p = OSSL_PARAM_construct_end();
 	ok = ctx != NULL && EVP_KDF_derive(ctx, out, AGE_KEY_SIZE, params) == 1;
 	EVP_KDF_CTX_free(ctx);
@@ -102,7 +103,7 @@ static int
 aead_once(int encrypt, const unsigned char *key, const unsigned char *in, size_t size, unsigned char *out)
 {
 	static const unsigned char zero[NONCE_SIZE];
-	const struct blob lent = { .at = (unsigned char *)(uintptr_t)in, .size = size };
+	const struct blob lent = {.at = (unsigned char *)(uintptr_t)in, .size = size};
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	int result = ctx == NULL ? -1 : aead(ctx, encrypt, key, zero, &lent, out);
 
@@ -125,14 +126,16 @@ x25519_point(unsigned char point[AGE_KEY_SIZE], const unsigned char scalar[AGE_K
 
 /* The shared secret; OpenSSL refuses the all-zero one, as §X25519 demands. */
 static int
-x25519_shared(unsigned char out[AGE_KEY_SIZE], const unsigned char scalar[AGE_KEY_SIZE], const unsigned char point[AGE_KEY_SIZE])
+x25519_shared(unsigned char out[AGE_KEY_SIZE], const unsigned char scalar[AGE_KEY_SIZE],
+    const unsigned char point[AGE_KEY_SIZE])
 {
 	EVP_PKEY *ours = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, scalar, AGE_KEY_SIZE);
 	EVP_PKEY *theirs = EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, point, AGE_KEY_SIZE);
 	EVP_PKEY_CTX *ctx = ours == NULL ? NULL : EVP_PKEY_CTX_new(ours, NULL);
 	size_t size = AGE_KEY_SIZE;
 	int ok = ctx != NULL && theirs != NULL && EVP_PKEY_derive_init(ctx) == 1 &&
-	    EVP_PKEY_derive_set_peer(ctx, theirs) == 1 && EVP_PKEY_derive(ctx, out, &size) == 1 && size == AGE_KEY_SIZE;
+	         EVP_PKEY_derive_set_peer(ctx, theirs) == 1 && EVP_PKEY_derive(ctx, out, &size) == 1 &&
+	         size == AGE_KEY_SIZE;
 
 	EVP_PKEY_CTX_free(ctx);
 	EVP_PKEY_free(theirs);
@@ -232,7 +235,7 @@ parse_identity(void *out, const char *text)
 int
 age_recipients_read(struct age_recipient *out, size_t max, const char *text, size_t size, unsigned *line)
 {
-	const struct blob file = { .at = (unsigned char *)(uintptr_t)text, .size = size };
+	const struct blob file = {.at = (unsigned char *)(uintptr_t)text, .size = size};
 
 	return (keys_read(out, sizeof(*out), max, &file, parse_recipient, line));
 }
@@ -240,7 +243,7 @@ age_recipients_read(struct age_recipient *out, size_t max, const char *text, siz
 int
 age_identities_read(struct age_identity *out, size_t max, const char *text, size_t size, unsigned *line)
 {
-	const struct blob file = { .at = (unsigned char *)(uintptr_t)text, .size = size };
+	const struct blob file = {.at = (unsigned char *)(uintptr_t)text, .size = size};
 
 	return (keys_read(out, sizeof(*out), max, &file, parse_identity, line));
 }
@@ -254,7 +257,7 @@ age_file_key_make(unsigned char file_key[AGE_FILE_KEY_SIZE])
 int
 age_key_derive(unsigned char out[AGE_KEY_SIZE], const unsigned char file_key[AGE_FILE_KEY_SIZE], const char *info)
 {
-	const struct hkdf from = { .key = file_key, .key_size = AGE_FILE_KEY_SIZE, .info = info };
+	const struct hkdf from = {.key = file_key, .key_size = AGE_FILE_KEY_SIZE, .info = info};
 
 	return (hkdf_sha256(out, &from));
 }
@@ -263,11 +266,12 @@ age_key_derive(unsigned char out[AGE_KEY_SIZE], const unsigned char file_key[AGE
 
 /* §X25519: the key that wraps the file key, from the shared secret and both public keys. */
 static int
-wrap_key(unsigned char out[AGE_KEY_SIZE], const unsigned char *shared, const unsigned char *share, const unsigned char *point)
+wrap_key(unsigned char out[AGE_KEY_SIZE], const unsigned char *shared, const unsigned char *share,
+    const unsigned char *point)
 {
 	unsigned char salt[2 * AGE_KEY_SIZE];
-	const struct hkdf from = { .key = shared, .key_size = AGE_KEY_SIZE, .salt = salt, .salt_size = sizeof(salt),
-		.info = INFO_X25519 };
+	const struct hkdf from = {
+	    .key = shared, .key_size = AGE_KEY_SIZE, .salt = salt, .salt_size = sizeof(salt), .info = INFO_X25519};
 
 	memcpy(salt, share, AGE_KEY_SIZE);
 	memcpy(salt + AGE_KEY_SIZE, point, AGE_KEY_SIZE);
@@ -280,7 +284,7 @@ header_mac(unsigned char out[MAC_SIZE], const unsigned char *file_key, const uns
 	unsigned char key[AGE_KEY_SIZE];
 	unsigned length = 0;
 	int ok = age_key_derive(key, file_key, "header") == 0 &&
-	    HMAC(EVP_sha256(), key, sizeof(key), from, size, out, &length) != NULL && length == MAC_SIZE;
+	         HMAC(EVP_sha256(), key, sizeof(key), from, size, out, &length) != NULL && length == MAC_SIZE;
 
 	OPENSSL_cleanse(key, sizeof(key));
 	return (ok ? 0 : -1);
@@ -331,18 +335,19 @@ failed:
 
 /* One stanza as it lies in the header: its arguments (the type is the first) and its body, still in base64. */
 struct stanza {
-	const char	*args[STANZA_ARGS_MAX];
-	size_t		 arg_sizes[STANZA_ARGS_MAX];
-	size_t		 count;
-	const char	*body;			/* with its line ends */
-	size_t		 body_size;
+	const char *args[STANZA_ARGS_MAX];
+	size_t arg_sizes[STANZA_ARGS_MAX];
+	size_t count;
+	const char *body; /* with its line ends */
+	size_t body_size;
 };
 
 /* One line without its newline; AGE_TRUNCATED when the newline has not come yet. */
 static enum age_error
 line_next(const struct blob *in, size_t *at, const char **line, size_t *length)
 {
-	const unsigned char *begin = in->at + *at, *end = *at == in->size ? NULL : memchr(begin, '\n', in->size - *at);
+	const unsigned char *begin = in->at + *at,
+	                    *end = *at == in->size ? NULL : memchr(begin, '\n', in->size - *at);
 
 	if (end == NULL)
 		return (in->size > AGE_HEADER_MAX ? AGE_MALFORMED : AGE_TRUNCATED);
@@ -386,7 +391,8 @@ stanza_body(struct stanza *stanza, const struct blob *in, size_t *at)
 	do {
 		if ((why = line_next(in, at, &line, &length)) != AGE_OK)
 			return (why);
-		if (length > STANZA_COLUMNS || base64_decode_bare(line, length, scratch, sizeof(scratch), &decoded) == -1)
+		if (length > STANZA_COLUMNS ||
+		    base64_decode_bare(line, length, scratch, sizeof(scratch), &decoded) == -1)
 			return (AGE_MALFORMED);
 	} while (length == STANZA_COLUMNS);
 	stanza->body = (const char *)in->at + begin;
@@ -409,24 +415,24 @@ mac_line(const char *line, size_t length, unsigned char mac[MAC_SIZE])
 typedef enum age_error (*on_stanza)(void *self, const struct stanza *stanza);
 
 struct header {
-	size_t		size;		/* all of it */
-	size_t		signed_size;	/* what the MAC covers: to "---" */
-	size_t		stanzas;
-	unsigned char	mac[MAC_SIZE];
+	size_t size;        /* all of it */
+	size_t signed_size; /* what the MAC covers: to "---" */
+	size_t stanzas;
+	unsigned char mac[MAC_SIZE];
 };
 
 static enum age_error
 header_walk(const unsigned char *from, size_t size, struct header *header, on_stanza visit, void *self)
 {
 	static const size_t version = sizeof(VERSION_LINE) - 1;
-	const struct blob in = { .at = (unsigned char *)(uintptr_t)from,
-		.size = size > AGE_HEADER_MAX ? AGE_HEADER_MAX + 1 : size };
+	const struct blob in = {
+	    .at = (unsigned char *)(uintptr_t)from, .size = size > AGE_HEADER_MAX ? AGE_HEADER_MAX + 1 : size};
 	struct stanza stanza;
 	enum age_error why;
 	const char *line;
 	size_t length, at = version;
 
-	*header = (struct header){ .size = 0 };
+	*header = (struct header){.size = 0};
 	if (memcmp(from, VERSION_LINE, size < version ? size : version) != 0)
 		return (AGE_MALFORMED);
 	if (size < version)
@@ -465,18 +471,20 @@ age_header_measure(const unsigned char *from, size_t size, size_t *header_size, 
 }
 
 struct unwrap {
-	struct age_keyring	 ring;
-	unsigned char		*file_key;
-	int			 found;
+	struct age_keyring ring;
+	unsigned char *file_key;
+	int found;
 };
 
 static int
-unwrap_with(const struct age_identity *identity, const unsigned char *share, const unsigned char *body, unsigned char *file_key)
+unwrap_with(const struct age_identity *identity, const unsigned char *share, const unsigned char *body,
+    unsigned char *file_key)
 {
 	unsigned char shared[AGE_KEY_SIZE], key[AGE_KEY_SIZE];
 	int result = -1;
 
-	if (x25519_shared(shared, identity->scalar, share) == 0 && wrap_key(key, shared, share, identity->point) == 0)
+	if (x25519_shared(shared, identity->scalar, share) == 0 &&
+	    wrap_key(key, shared, share, identity->point) == 0)
 		result = aead_once(0, key, body, BODY_SIZE, file_key);
 	OPENSSL_cleanse(shared, sizeof(shared));
 	OPENSSL_cleanse(key, sizeof(key));
@@ -496,7 +504,8 @@ on_unwrap(void *self, const struct stanza *stanza)
 		return (AGE_OK);
 	if (stanza->count != 2 ||
 	    base64_decode_bare(stanza->args[1], stanza->arg_sizes[1], share, sizeof(share), &size) == -1 ||
-	    size != sizeof(share) || base64_decode_bare(stanza->body, stanza->body_size - 1, body, sizeof(body), &size) == -1 ||
+	    size != sizeof(share) ||
+	    base64_decode_bare(stanza->body, stanza->body_size - 1, body, sizeof(body), &size) == -1 ||
 	    size != sizeof(body))
 		return (AGE_MALFORMED);
 	for (size_t i = 0; i < u->ring.count && !u->found; i++)
@@ -509,7 +518,7 @@ enum age_error
 age_header_open(const unsigned char *from, size_t size, struct age_keyring ring,
     unsigned char file_key[AGE_FILE_KEY_SIZE], size_t *header_size)
 {
-	struct unwrap unwrap = { .ring = ring, .file_key = file_key };
+	struct unwrap unwrap = {.ring = ring, .file_key = file_key};
 	struct header header;
 	unsigned char mac[MAC_SIZE];
 	enum age_error why = header_walk(from, size, &header, on_unwrap, &unwrap);
@@ -537,14 +546,14 @@ age_sink_blob(void *to, const unsigned char *bytes, size_t size)
 
 /* What writer and reader share: the payload's key, the chunk in the making and its number. */
 struct stream {
-	EVP_CIPHER_CTX	*cipher;
-	age_sink	 sink;
-	void		*to;
-	unsigned char	 key[AGE_KEY_SIZE];
-	uint64_t	 chunk;
-	size_t		 fill;
-	unsigned char	 in[SEALED_CHUNK];
-	unsigned char	 out[SEALED_CHUNK];
+	EVP_CIPHER_CTX *cipher;
+	age_sink sink;
+	void *to;
+	unsigned char key[AGE_KEY_SIZE];
+	uint64_t chunk;
+	size_t fill;
+	unsigned char in[SEALED_CHUNK];
+	unsigned char out[SEALED_CHUNK];
 };
 
 static int
@@ -558,8 +567,11 @@ stream_begin(struct stream *s, age_sink sink, void *to)
 static int
 stream_key(struct stream *s, const unsigned char *file_key, const unsigned char nonce[AGE_NONCE_SIZE])
 {
-	const struct hkdf from = { .key = file_key, .key_size = AGE_FILE_KEY_SIZE, .salt = nonce,
-		.salt_size = AGE_NONCE_SIZE, .info = "payload" };
+	const struct hkdf from = {.key = file_key,
+	    .key_size = AGE_FILE_KEY_SIZE,
+	    .salt = nonce,
+	    .salt_size = AGE_NONCE_SIZE,
+	    .info = "payload"};
 
 	return (hkdf_sha256(s->key, &from));
 }
@@ -568,8 +580,8 @@ stream_key(struct stream *s, const unsigned char *file_key, const unsigned char 
 static int
 stream_chunk(struct stream *s, int encrypt, int last)
 {
-	const struct blob in = { .at = s->in, .size = s->fill };
-	unsigned char nonce[NONCE_SIZE] = { 0 };
+	const struct blob in = {.at = s->in, .size = s->fill};
+	unsigned char nonce[NONCE_SIZE] = {0};
 
 	for (unsigned i = 0; i < 8; i++)
 		nonce[3 + i] = (unsigned char)(s->chunk >> 8 * (7 - i));
@@ -578,10 +590,10 @@ stream_chunk(struct stream *s, int encrypt, int last)
 }
 
 struct age_writer {
-	struct stream	s;
-	enum age_error	why;
-	int		begun;
-	unsigned char	nonce[AGE_NONCE_SIZE];
+	struct stream s;
+	enum age_error why;
+	int begun;
+	unsigned char nonce[AGE_NONCE_SIZE];
 };
 
 struct age_writer *
@@ -652,12 +664,12 @@ age_writer_free(struct age_writer *w)
 }
 
 struct age_reader {
-	struct stream		 s;
-	struct age_keyring	 ring;
-	enum age_error		 why;
+	struct stream s;
+	struct age_keyring ring;
+	enum age_error why;
 	enum { AT_HEADER, AT_NONCE, AT_CHUNKS, AT_END } at;
-	struct blob		 header;	/* until it is whole; then it, and what came with it */
-	unsigned char		 file_key[AGE_FILE_KEY_SIZE];
+	struct blob header; /* until it is whole; then it, and what came with it */
+	unsigned char file_key[AGE_FILE_KEY_SIZE];
 };
 
 struct age_reader *
@@ -689,7 +701,7 @@ reader_chunk(struct age_reader *r, int last)
 		return (AGE_CHUNK_FORGED);
 	}
 	if (plain == 0 && r->s.chunk > 0)
-		return (AGE_MALFORMED);		/* only an empty payload ends in an empty chunk */
+		return (AGE_MALFORMED); /* only an empty payload ends in an empty chunk */
 	if (plain > 0 && r->s.sink(r->s.to, r->s.out, plain) != 0)
 		return (AGE_SINK);
 	r->s.fill = 0;
@@ -707,7 +719,7 @@ reader_payload(struct age_reader *r, const unsigned char *from, size_t size)
 		size_t want = r->at == AT_NONCE ? AGE_NONCE_SIZE : SEALED_CHUNK;
 		size_t part = want - r->s.fill < size ? want - r->s.fill : size;
 
-		if (part == 0) {			/* a full chunk, and more behind it: not the last */
+		if (part == 0) { /* a full chunk, and more behind it: not the last */
 			why = reader_chunk(r, 0);
 			continue;
 		}

@@ -15,7 +15,7 @@ enum { CHECKSUM = 6 };
 static uint32_t
 checksum_step(uint32_t sum, unsigned value)
 {
-	static const uint32_t generator[] = { 0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3 };
+	static const uint32_t generator[] = {0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3};
 	uint32_t top = sum >> 25;
 
 	sum = (sum & 0x1ffffff) << 5 ^ value;

@@ -111,7 +111,7 @@ blob_add_base64_bare(struct blob *b, const unsigned char *from, size_t size)
 int
 blob_add_base64(struct blob *b, const unsigned char *from, size_t size)
 {
-	static const char *const padding[] = { "", "==", "=" };
+	static const char *const padding[] = {"", "==", "="};
 	size_t before = b->size;
 
 	if (blob_add_base64_bare(b, from, size) == -1)
@@ -194,7 +194,7 @@ blob_free(struct blob *b)
 	if (b->at != NULL)
 		OPENSSL_cleanse(b->at, b->room);
 	free(b->at);
-	*b = (struct blob){ .at = NULL };
+	*b = (struct blob){.at = NULL};
 }
 
 int

@@ -9,7 +9,9 @@
 #include "format/utf8.h"
 
 static const char *const stream_names[] = {
-	[CAST_STREAM_OUT] = "out", [CAST_STREAM_ERR] = "err", [CAST_STREAM_IN] = "in",
+    [CAST_STREAM_OUT] = "out",
+    [CAST_STREAM_ERR] = "err",
+    [CAST_STREAM_IN] = "in",
 };
 
 /* ---- writing ---- */
@@ -18,16 +20,16 @@ enum { OUTWARD, INWARD, DIRECTIONS };
 
 /* What is kept of one direction: whose bytes came last, and the cut character at their end. */
 struct direction {
-	struct cast_source	source;
-	unsigned char		tail[4];
-	size_t			tail_size;
+	struct cast_source source;
+	unsigned char tail[4];
+	size_t tail_size;
 };
 
 struct cast_writer {
-	struct blob		*to;
-	uint64_t		 last_ms;
-	struct direction	 directions[DIRECTIONS];
-	struct blob		 scratch;
+	struct blob *to;
+	uint64_t last_ms;
+	struct direction directions[DIRECTIONS];
+	struct blob scratch;
 };
 
 struct cast_writer *
@@ -78,8 +80,9 @@ event_line(struct cast_writer *w, uint64_t at_ms, enum cast_code code, const voi
 static int
 event_bytes(struct cast_writer *w, uint64_t at_ms, enum cast_code code, const unsigned char *bytes, size_t size)
 {
-	if (!utf8_is_text(bytes, size) && (blob_add_text(w->to, "#B {\"b64\":\"") == -1 ||
-	    blob_add_base64(w->to, bytes, size) == -1 || blob_add_text(w->to, "\"}\n") == -1))
+	if (!utf8_is_text(bytes, size) &&
+	    (blob_add_text(w->to, "#B {\"b64\":\"") == -1 || blob_add_base64(w->to, bytes, size) == -1 ||
+	        blob_add_text(w->to, "\"}\n") == -1))
 		return (-1);
 	return (event_line(w, at_ms, code, bytes, size));
 }
@@ -104,8 +107,8 @@ source_set(struct cast_writer *w, unsigned which, uint64_t at_ms, struct cast_so
 	if (tail_flush(w, which, at_ms) == -1)
 		return (-1);
 	d->source = source;
-	return (blob_add_format(w->to, "#C {\"channel\":%u,\"stream\":\"%s\"}\n", source.channel,
-	    stream_names[source.stream]));
+	return (blob_add_format(
+	    w->to, "#C {\"channel\":%u,\"stream\":\"%s\"}\n", source.channel, stream_names[source.stream]));
 }
 
 /* At most CAST_FRAME_MAX - 4 bytes: the tail in front, all whole characters as an event, the new tail kept. */
@@ -123,7 +126,8 @@ frame_write(struct cast_writer *w, unsigned which, uint64_t at_ms, const unsigne
 	d->tail_size = keep;
 	if (w->scratch.size == keep)
 		return (0);
-	return (event_bytes(w, at_ms, which == INWARD ? CAST_INPUT : CAST_OUTPUT, w->scratch.at, w->scratch.size - keep));
+	return (event_bytes(
+	    w, at_ms, which == INWARD ? CAST_INPUT : CAST_OUTPUT, w->scratch.at, w->scratch.size - keep));
 }
 
 int
@@ -191,14 +195,14 @@ cast_writer_free(struct cast_writer *w)
 /* ---- reading ---- */
 
 struct cast_reader {
-	struct cast_watcher	watcher;
-	enum cast_error		why;
-	unsigned		line;		/* lines begun */
-	uint64_t		at_ms;
-	struct cast_source	sources[DIRECTIONS];
-	struct blob		held;		/* a line not yet whole */
-	struct blob		exact;		/* of the last #B, for the next event */
-	int			has_exact, has_head;
+	struct cast_watcher watcher;
+	enum cast_error why;
+	unsigned line; /* lines begun */
+	uint64_t at_ms;
+	struct cast_source sources[DIRECTIONS];
+	struct blob held;  /* a line not yet whole */
+	struct blob exact; /* of the last #B, for the next event */
+	int has_exact, has_head;
 };
 
 struct cast_reader *
@@ -229,7 +233,7 @@ head_line(struct cast_reader *r, const json_t *line)
 {
 	const json_t *term = json_object_get(line, "term"), *started = json_object_get(line, "timestamp");
 	json_int_t cols = member_int(term, "cols", 1, 65535), rows = member_int(term, "rows", 1, 65535);
-	struct cast_head head = { .started = json_integer_value(started) };
+	struct cast_head head = {.started = json_integer_value(started)};
 
 	if (!json_is_object(line) || member_int(line, "version", 3, 3) != 3 || cols == -1 || rows == -1)
 		return (CAST_MALFORMED);
@@ -247,7 +251,7 @@ head_line(struct cast_reader *r, const json_t *line)
 static int
 resize_parse(const char *text, size_t size, unsigned *cols, unsigned *rows)
 {
-	unsigned numbers[2] = { 0, 0 }, which = 0, digits = 0;
+	unsigned numbers[2] = {0, 0}, which = 0, digits = 0;
 
 	for (size_t i = 0; i < size; i++) {
 		if (text[i] == 'x' && which == 0 && digits > 0) {
@@ -266,9 +270,11 @@ resize_parse(const char *text, size_t size, unsigned *cols, unsigned *rows)
 static enum cast_error
 event_read(struct cast_reader *r, const json_t *line)
 {
-	const json_t *interval = json_array_get(line, 0), *code = json_array_get(line, 1), *text = json_array_get(line, 2);
+	const json_t *interval = json_array_get(line, 0), *code = json_array_get(line, 1),
+	             *text = json_array_get(line, 2);
 	double seconds = json_number_value(interval);
-	struct cast_event event = { .bytes = (const unsigned char *)json_string_value(text), .size = json_string_length(text) };
+	struct cast_event event = {
+	    .bytes = (const unsigned char *)json_string_value(text), .size = json_string_length(text)};
 	int carries;
 
 	if (json_array_size(line) != 3 || !json_is_number(interval) || !(seconds >= 0 && seconds <= 1e9) ||
@@ -280,7 +286,8 @@ event_read(struct cast_reader *r, const json_t *line)
 	carries = event.code == CAST_OUTPUT || event.code == CAST_INPUT;
 	if (carries)
 		event.source = r->sources[event.code == CAST_INPUT ? INWARD : OUTWARD];
-	if (event.code == CAST_RESIZE && resize_parse((const char *)event.bytes, event.size, &event.cols, &event.rows) == -1)
+	if (event.code == CAST_RESIZE &&
+	    resize_parse((const char *)event.bytes, event.size, &event.cols, &event.rows) == -1)
 		return (CAST_MALFORMED);
 	if (r->has_exact && !carries)
 		return (CAST_MALFORMED);
@@ -319,11 +326,12 @@ fact_source(struct cast_reader *r, const json_t *fact)
 	const char *name = json_string_value(json_object_get(fact, "stream"));
 	json_int_t channel = member_int(fact, "channel", 0, UINT32_MAX);
 
-	for (unsigned i = 0; name != NULL && channel != -1 && i < sizeof(stream_names) / sizeof(stream_names[0]); i++) {
+	for (unsigned i = 0; name != NULL && channel != -1 && i < sizeof(stream_names) / sizeof(stream_names[0]);
+	     i++) {
 		if (strcmp(name, stream_names[i]) != 0)
 			continue;
-		r->sources[i == CAST_STREAM_IN ? INWARD : OUTWARD] = (struct cast_source){
-			.channel = (uint32_t)channel, .stream = i };
+		r->sources[i == CAST_STREAM_IN ? INWARD : OUTWARD] =
+		    (struct cast_source){.channel = (uint32_t)channel, .stream = i};
 		return (CAST_OK);
 	}
 	return (CAST_MALFORMED);

@@ -21,29 +21,23 @@
 #include "format/blob.h"
 
 enum {
-	CAST_LINE_MAX	= 1024 * 1024,	/* longest line that is written or read, its newline included */
-	CAST_FRAME_MAX	= 64 * 1024	/* most bytes in one event; longer ones are split */
+	CAST_LINE_MAX = 1024 * 1024, /* longest line that is written or read, its newline included */
+	CAST_FRAME_MAX = 64 * 1024   /* most bytes in one event; longer ones are split */
 };
 
-enum cast_code {
-	CAST_OUTPUT	= 'o',
-	CAST_INPUT	= 'i',
-	CAST_RESIZE	= 'r',
-	CAST_MARKER	= 'm',
-	CAST_EXIT	= 'x'
-};
+enum cast_code { CAST_OUTPUT = 'o', CAST_INPUT = 'i', CAST_RESIZE = 'r', CAST_MARKER = 'm', CAST_EXIT = 'x' };
 
 /* What the first line says. Lent strings; NULL leaves a field out. */
 struct cast_head {
-	unsigned	 cols, rows;	/* 1..65535; 0 is written as 80 x 24 */
-	int64_t		 started;	/* wall clock, Unix seconds, of this segment */
-	const char	*term;		/* TERM of the client */
-	const char	*title;		/* e.g. "alice on osv1, segment 3" */
+	unsigned cols, rows; /* 1..65535; 0 is written as 80 x 24 */
+	int64_t started;     /* wall clock, Unix seconds, of this segment */
+	const char *term;    /* TERM of the client */
+	const char *title;   /* e.g. "alice on osv1, segment 3" */
 };
 
 /* Which channel of the connection, and which of its streams, bytes belong to. */
 struct cast_source {
-	uint32_t	 channel;
+	uint32_t channel;
 	enum { CAST_STREAM_OUT, CAST_STREAM_ERR, CAST_STREAM_IN } stream;
 };
 
@@ -53,46 +47,46 @@ struct cast_source {
  * (no memory): the segment is then not to be trusted and the session ends.
  */
 struct cast_writer;
-struct cast_writer	*cast_writer_new(struct blob *to, const struct cast_head *head, uint64_t begin_ms);
-int	cast_writer_bytes(struct cast_writer *w, uint64_t at_ms, struct cast_source source,
-	    const void *bytes, size_t size);
-int	cast_writer_resize(struct cast_writer *w, uint64_t at_ms, unsigned cols, unsigned rows);
-int	cast_writer_marker(struct cast_writer *w, uint64_t at_ms, const char *label);
-int	cast_writer_exit(struct cast_writer *w, uint64_t at_ms, int status);
+struct cast_writer *cast_writer_new(struct blob *to, const struct cast_head *head, uint64_t begin_ms);
+int cast_writer_bytes(
+    struct cast_writer *w, uint64_t at_ms, struct cast_source source, const void *bytes, size_t size);
+int cast_writer_resize(struct cast_writer *w, uint64_t at_ms, unsigned cols, unsigned rows);
+int cast_writer_marker(struct cast_writer *w, uint64_t at_ms, const char *label);
+int cast_writer_exit(struct cast_writer *w, uint64_t at_ms, int status);
 
 /* One comment line `#LETTER JSON`.  `json` is one object in one line, given by the caller (else -1). */
-int	cast_writer_fact(struct cast_writer *w, char letter, const char *json);
+int cast_writer_fact(struct cast_writer *w, char letter, const char *json);
 
 /* Writes what is held back as it is.  Nothing may follow but cast_writer_free(). */
-int	cast_writer_end(struct cast_writer *w, uint64_t at_ms);
-void	cast_writer_free(struct cast_writer *w);
+int cast_writer_end(struct cast_writer *w, uint64_t at_ms);
+void cast_writer_free(struct cast_writer *w);
 
 /*
  * Reading, pushed in pieces of any size.  Each line is one call; events carry the exact bytes recorded.
  */
 struct cast_event {
-	char			 code;		/* enum cast_code, or one that this version does not know */
-	uint64_t		 at_ms;		/* since the segment began */
-	struct cast_source	 source;	/* for CAST_OUTPUT and CAST_INPUT */
-	const unsigned char	*bytes;		/* lent until the callback returns; NUL-terminated behind `size` */
-	size_t			 size;
-	unsigned		 cols, rows;	/* for CAST_RESIZE */
+	char code;                  /* enum cast_code, or one that this version does not know */
+	uint64_t at_ms;             /* since the segment began */
+	struct cast_source source;  /* for CAST_OUTPUT and CAST_INPUT */
+	const unsigned char *bytes; /* lent until the callback returns; NUL-terminated behind `size` */
+	size_t size;
+	unsigned cols, rows; /* for CAST_RESIZE */
 };
 
 struct cast_watcher {
-	int	(*on_head)(void *self, const struct cast_head *head);
-	int	(*on_event)(void *self, const struct cast_event *event);
-	int	(*on_fact)(void *self, char letter, const char *json);	/* all but B and C */
-	void	*self;
-};						/* a NULL callback ignores; non-zero stops the reading */
+	int (*on_head)(void *self, const struct cast_head *head);
+	int (*on_event)(void *self, const struct cast_event *event);
+	int (*on_fact)(void *self, char letter, const char *json); /* all but B and C */
+	void *self;
+}; /* a NULL callback ignores; non-zero stops the reading */
 
 enum cast_error { CAST_OK = 0, CAST_MALFORMED, CAST_STOPPED, CAST_FAILED };
 
 struct cast_reader;
-struct cast_reader	*cast_reader_new(const struct cast_watcher *watcher);
-enum cast_error		 cast_reader_add(struct cast_reader *r, const unsigned char *bytes, size_t size);
-enum cast_error		 cast_reader_end(struct cast_reader *r);
-unsigned		 cast_reader_line(const struct cast_reader *r);	/* the line at work or at fault, from 1 */
-void			 cast_reader_free(struct cast_reader *r);
+struct cast_reader *cast_reader_new(const struct cast_watcher *watcher);
+enum cast_error cast_reader_add(struct cast_reader *r, const unsigned char *bytes, size_t size);
+enum cast_error cast_reader_end(struct cast_reader *r);
+unsigned cast_reader_line(const struct cast_reader *r); /* the line at work or at fault, from 1 */
+void cast_reader_free(struct cast_reader *r);
 
 #endif

@@ -22,9 +22,9 @@ enum { WHAT_MAX = 256 };
 static int
 same(const struct leaf *a, const struct leaf *b)
 {
-	struct blob x = { .at = NULL }, y = { .at = NULL };
-	int result = leaf_write(&x, a) == 0 && leaf_write(&y, b) == 0 && x.size == y.size &&
-	    memcmp(x.at, y.at, x.size) == 0;
+	struct blob x = {.at = NULL}, y = {.at = NULL};
+	int result =
+	    leaf_write(&x, a) == 0 && leaf_write(&y, b) == 0 && x.size == y.size && memcmp(x.at, y.at, x.size) == 0;
 
 	blob_free(&x);
 	blob_free(&y);
@@ -69,7 +69,7 @@ void
 claims_free(struct claims *claims)
 {
 	free(claims->segments);
-	*claims = (struct claims){ .count = 0 };
+	*claims = (struct claims){.count = 0};
 }
 
 /* ---- the check ---- */
@@ -78,22 +78,22 @@ const char *
 evidence_state_text(enum evidence_state state)
 {
 	static const char *const texts[] = {
-		[EVIDENCE_SEALED] = "sealed",
-		[EVIDENCE_RECOVERED] = "recovered",
-		[EVIDENCE_INCOMPLETE] = "incomplete (live)",
-		[EVIDENCE_FAILED] = "failed",
+	    [EVIDENCE_SEALED] = "sealed",
+	    [EVIDENCE_RECOVERED] = "recovered",
+	    [EVIDENCE_INCOMPLETE] = "incomplete (live)",
+	    [EVIDENCE_FAILED] = "failed",
 	};
 
 	return (texts[state]);
 }
 
 struct evidence {
-	struct evidence_about	about;
-	struct evidence_result	result;
+	struct evidence_about about;
+	struct evidence_result result;
 	enum { AT_BEGIN, AT_FILES, AT_END } at;
-	struct sums		sums;		/* while live: made from the segment leaves */
-	size_t			next;
-	int			recovered;
+	struct sums sums; /* while live: made from the segment leaves */
+	size_t next;
+	int recovered;
 };
 
 static void
@@ -170,7 +170,7 @@ leaves_check(struct evidence *e)
 static void
 count_check(struct evidence *e)
 {
-	uint32_t counts[2] = { 0, 0 };
+	uint32_t counts[2] = {0, 0};
 	char what[WHAT_MAX];
 
 	for (size_t i = 0; i < e->sums.count; i++) {
@@ -186,8 +186,8 @@ count_check(struct evidence *e)
 	}
 	if (counts[0] == e->about.claims->end.segments && counts[1] == e->about.claims->end.inputs)
 		return;
-	(void)snprintf(what, sizeof(what), "lists %u and %u segments, the book says %u and %u", counts[0], counts[1],
-	    e->about.claims->end.segments, e->about.claims->end.inputs);
+	(void)snprintf(what, sizeof(what), "lists %u and %u segments, the book says %u and %u", counts[0],
+	    counts[1], e->about.claims->end.segments, e->about.claims->end.inputs);
 	fault(e, SUMS_FILE, what);
 }
 
@@ -195,7 +195,7 @@ count_check(struct evidence *e)
 static int
 sums_load(struct evidence *e)
 {
-	struct blob text = { .at = NULL };
+	struct blob text = {.at = NULL};
 	unsigned char sha256[SUMS_SHA256];
 	char what[WHAT_MAX];
 	unsigned line;
@@ -207,7 +207,8 @@ sums_load(struct evidence *e)
 	}
 	e->result.files++;
 	e->result.bytes += text.size;
-	if (sha256_of(sha256, text.at, text.size) == -1 || memcmp(sha256, e->about.claims->end.sums, SUMS_SHA256) != 0)
+	if (sha256_of(sha256, text.at, text.size) == -1 ||
+	    memcmp(sha256, e->about.claims->end.sums, SUMS_SHA256) != 0)
 		fault(e, SUMS_FILE, "is not the one that session.end in the book names");
 	if (sums_parse(&e->sums, text.at, text.size, &line) == -1) {
 		(void)snprintf(what, sizeof(what), "line %u is malformed", line);
@@ -223,7 +224,8 @@ static void
 sums_from_leaves(struct evidence *e)
 {
 	for (size_t i = 0; i < e->about.claims->count; i++)
-		if (sums_add(&e->sums, e->about.claims->segments[i].name, e->about.claims->segments[i].sealed.sha256) == -1)
+		if (sums_add(&e->sums, e->about.claims->segments[i].name,
+		        e->about.claims->segments[i].sealed.sha256) == -1)
 			fault(e, e->about.claims->segments[i].name, "cannot be a file of a recording");
 }
 
@@ -269,7 +271,8 @@ index_check(struct evidence *e, const struct blob *text)
 		const struct sessionindex_segment *s = &index.segments[i];
 		const struct sums_line *line;
 
-		(void)(s->made == SESSIONINDEX_RECOVERED ? segment_recovered_name : segment_name)(name, s->track, s->number);
+		(void)(s->made == SESSIONINDEX_RECOVERED ? segment_recovered_name : segment_name)(
+		    name, s->track, s->number);
 		line = sums_find(&e->sums, name);
 		if (line == NULL || memcmp(line->sha256, s->sealed.sha256, SUMS_SHA256) != 0)
 			fault(e, SESSIONINDEX_FILE, "does not agree with " SUMS_FILE);
@@ -281,7 +284,7 @@ index_check(struct evidence *e, const struct blob *text)
 static void
 plain_check(struct evidence *e, const char *name, const struct blob *plain, char what[WHAT_MAX])
 {
-	const struct cast_watcher nobody = { .self = NULL };
+	const struct cast_watcher nobody = {.self = NULL};
 	unsigned char sha256[SUMS_SHA256];
 	struct cast_reader *r;
 
@@ -302,7 +305,7 @@ plain_check(struct evidence *e, const char *name, const struct blob *plain, char
 static void
 open_check(struct evidence *e, const char *name, char what[WHAT_MAX])
 {
-	struct blob plain = { .at = NULL };
+	struct blob plain = {.at = NULL};
 	struct segment_report report;
 
 	if (recovered_or_sealed_open(e->about.dir, name, e->about.ring, &plain, &report) == SEGMENT_OK) {
@@ -328,7 +331,7 @@ file_check(struct evidence *e, const struct sums_line *line)
 {
 	unsigned char sha256[SUMS_SHA256];
 	char what[WHAT_MAX] = "", both[WHAT_MAX + 32];
-	struct blob text = { .at = NULL };
+	struct blob text = {.at = NULL};
 	uint64_t size;
 
 	if (sha256_of_file(sha256, e->about.dir, line->name, &size) == -1) {
@@ -387,8 +390,9 @@ evidence_step(struct evidence *e)
 	if (e->at == AT_FILES && e->next == e->sums.count) {
 		e->at = AT_END;
 		if (e->result.faults == 0)
-			e->result.state = e->about.claims->end.kind != LEAF_END ? EVIDENCE_INCOMPLETE :
-			    e->recovered ? EVIDENCE_RECOVERED : EVIDENCE_SEALED;
+			e->result.state = e->about.claims->end.kind != LEAF_END ? EVIDENCE_INCOMPLETE
+			                  : e->recovered                        ? EVIDENCE_RECOVERED
+			                                                        : EVIDENCE_SEALED;
 	}
 	return (e->at == AT_END ? EVIDENCE_DONE : EVIDENCE_MORE);
 }

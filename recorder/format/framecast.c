@@ -11,10 +11,10 @@
 #define LABEL_MAX 200u /* bytes of a command that a marker shows */
 
 struct framecast {
-	struct cast_writer		*writer;
-	struct framecast_screen		*screen; /* lent */
-	enum journal_track		 track;
-	uint32_t			 events;
+	struct cast_writer *writer;
+	struct framecast_screen *screen; /* lent */
+	enum journal_track track;
+	uint32_t events;
 };
 
 enum journal_track
@@ -39,7 +39,9 @@ struct framecast *
 framecast_new(struct blob *to, struct framecast_screen *screen, const struct framecast_begin *begin)
 {
 	struct framecast *c = calloc(1, sizeof *c);
-	struct cast_head head = {.cols = screen->cols, .rows = screen->rows, .started = begin->wall_ms / 1000,
+	struct cast_head head = {.cols = screen->cols,
+	    .rows = screen->rows,
+	    .started = begin->wall_ms / 1000,
 	    .term = screen->term[0] != '\0' ? screen->term : NULL};
 	char fact[160];
 
@@ -47,12 +49,12 @@ framecast_new(struct blob *to, struct framecast_screen *screen, const struct fra
 		return (NULL);
 	c->screen = screen;
 	c->track = begin->track;
-	(void)snprintf(fact, sizeof fact, "{\"ev\":\"segment\",\"n\":%u,\"boot_ms\":%lld,\"wall_ms\":%lld}", begin->segment,
-	    (long long)begin->boot_ms, (long long)begin->wall_ms);
+	(void)snprintf(fact, sizeof fact, "{\"ev\":\"segment\",\"n\":%u,\"boot_ms\":%lld,\"wall_ms\":%lld}",
+	    begin->segment, (long long)begin->boot_ms, (long long)begin->wall_ms);
 	if ((c->writer = cast_writer_new(to, &head, (uint64_t)begin->boot_ms)) == NULL ||
 	    cast_writer_fact(c->writer, 'E', fact) == -1 ||
 	    (begin->track == JOURNAL_MAIN &&
-	    cast_writer_fact(c->writer, 'K', "{\"keyframe\":false,\"why\":\"no renderer\"}") == -1)) {
+	        cast_writer_fact(c->writer, 'K', "{\"keyframe\":false,\"why\":\"no renderer\"}") == -1)) {
 		framecast_free(c);
 		return (NULL);
 	}
@@ -61,8 +63,8 @@ framecast_new(struct blob *to, struct framecast_screen *screen, const struct fra
 
 /* A fact {"ev":name,"channel":n,<more>} and, where a player should show it, a marker. */
 static int
-fact_add(struct framecast *c, const struct ring_frame *f, const char *name, const struct blob *more,
-    const char *label)
+fact_add(
+    struct framecast *c, const struct ring_frame *f, const char *name, const struct blob *more, const char *label)
 {
 	struct blob line = {0};
 	uint64_t at_ms = (uint64_t)(f->boot_us / 1000);
@@ -96,7 +98,8 @@ text_fact_add(struct framecast *c, const struct ring_frame *f, const char *name,
 }
 
 static int
-number_fact_add(struct framecast *c, const struct ring_frame *f, const char *name, const char *field, uint32_t value)
+number_fact_add(
+    struct framecast *c, const struct ring_frame *f, const char *name, const char *field, uint32_t value)
 {
 	struct blob more = {0};
 	char label[64];
@@ -141,7 +144,8 @@ size_add(struct framecast *c, const struct ring_frame *f)
 	c->screen->rows = get16(f->at + 2);
 	if (f->type == FRAME_PTY) {
 		(void)snprintf(c->screen->term, sizeof c->screen->term, "%.*s", (int)term, (const char *)f->at + 4);
-		if (blob_add_format(&more, ",\"cols\":%u,\"rows\":%u,\"term\":", c->screen->cols, c->screen->rows) == 0 &&
+		if (blob_add_format(
+		        &more, ",\"cols\":%u,\"rows\":%u,\"term\":", c->screen->cols, c->screen->rows) == 0 &&
 		    blob_add_json(&more, f->at + 4, term) == 0)
 			result = fact_add(c, f, "pty", &more, NULL);
 		blob_free(&more);
@@ -156,8 +160,10 @@ size_add(struct framecast *c, const struct ring_frame *f)
 static int
 bytes_event_add(struct framecast *c, const struct ring_frame *f)
 {
-	struct cast_source source = {.channel = f->channel, .stream = f->type == FRAME_IN ? CAST_STREAM_IN :
-	    f->type == FRAME_ERR ? CAST_STREAM_ERR : CAST_STREAM_OUT};
+	struct cast_source source = {.channel = f->channel,
+	    .stream = f->type == FRAME_IN    ? CAST_STREAM_IN
+	              : f->type == FRAME_ERR ? CAST_STREAM_ERR
+	                                     : CAST_STREAM_OUT};
 
 	return (cast_writer_bytes(c->writer, (uint64_t)(f->boot_us / 1000), source, f->at, f->len));
 }

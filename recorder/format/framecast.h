@@ -14,28 +14,30 @@
 
 /* What the next segment's first line must know of the ones before.  Zero: nothing known yet. */
 struct framecast_screen {
-	unsigned	cols, rows;
-	char		term[64];
+	unsigned cols, rows;
+	char term[64];
 };
 
 struct framecast_begin {
-	enum journal_track	 track;
-	uint32_t		 segment;
-	int64_t			 boot_ms, wall_ms;	/* when the segment begins */
+	enum journal_track track;
+	uint32_t segment;
+	int64_t boot_ms, wall_ms; /* when the segment begins */
 };
 
 struct framecast;
 
 /* Which track a frame belongs to. */
-enum journal_track	framecast_track(uint16_t type);
+enum journal_track framecast_track(uint16_t type);
 
 /* Begins a segment in `to` (lent); `screen` is lent for its life and kept up to date.  NULL: no memory. */
-struct framecast	*framecast_new(struct blob *to, struct framecast_screen *screen, const struct framecast_begin *begin);
+struct framecast *framecast_new(
+    struct blob *to, struct framecast_screen *screen, const struct framecast_begin *begin);
 
-int	framecast_add(struct framecast *c, const struct ring_frame *f);	/* 0; -1: no memory, the segment is not to be trusted */
-int	framecast_end(struct framecast *c, int64_t boot_ms);		/* 0 or -1; only free may follow */
-void	framecast_free(struct framecast *c);
+int framecast_add(
+    struct framecast *c, const struct ring_frame *f);    /* 0; -1: no memory, the segment is not to be trusted */
+int framecast_end(struct framecast *c, int64_t boot_ms); /* 0 or -1; only free may follow */
+void framecast_free(struct framecast *c);
 
-uint32_t	framecast_events(const struct framecast *c);		/* frames that left something */
+uint32_t framecast_events(const struct framecast *c); /* frames that left something */
 
 #endif

@@ -9,9 +9,9 @@
 #include <openssl/core_names.h>
 #include <openssl/params.h>
 
-#define MAGIC		0x4c646752u	/* "LdgR" */
-#define AT_CRC		76u
-#define NONCE_BYTES	12
+#define MAGIC 0x4c646752u /* "LdgR" */
+#define AT_CRC 76u
+#define NONCE_BYTES 12
 
 static const char PREAMBLE[16] = "lodge-log v1\n";
 
@@ -42,11 +42,12 @@ journal_crc(uint32_t crc, const void *bytes, size_t len)
 	(void)pthread_once(&crc_once, crc_make);
 	crc = ~crc;
 	for (; len >= 8; p += 8, len -= 8) {
-		uint32_t low = crc ^ ((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
+		uint32_t low =
+		    crc ^ ((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
 
 		crc = crc_table[7][low & 0xff] ^ crc_table[6][low >> 8 & 0xff] ^ crc_table[5][low >> 16 & 0xff] ^
-		    crc_table[4][low >> 24] ^ crc_table[3][p[4]] ^ crc_table[2][p[5]] ^ crc_table[1][p[6]] ^
-		    crc_table[0][p[7]];
+		      crc_table[4][low >> 24] ^ crc_table[3][p[4]] ^ crc_table[2][p[5]] ^ crc_table[1][p[6]] ^
+		      crc_table[0][p[7]];
 	}
 	for (; len > 0; p++, len--)
 		crc = (crc >> 8) ^ crc_table[0][(crc ^ *p) & 0xff];
@@ -99,8 +100,7 @@ journal_key(uint8_t key[JOURNAL_KEY_BYTES], const uint8_t file_key[JOURNAL_FILE_
 	int result = -1;
 
 	memcpy(ikm, file_key, sizeof ikm);
-	OSSL_PARAM params[] = {
-	    OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
+	OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
 	    OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, ikm, sizeof ikm),
 	    OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, sizeof info - 1),
 	    OSSL_PARAM_construct_end()};
@@ -139,8 +139,8 @@ journal_preamble_read(const uint8_t *data, size_t len, uint32_t *number)
 
 /* Seals or opens one body.  The cipher is the same in both directions but for where the tag comes from. */
 static int
-body_crypt(const uint8_t *key, const uint8_t *head, const uint8_t *in, size_t in_len, uint8_t *out, uint8_t *tag,
-    int seal)
+body_crypt(
+    const uint8_t *key, const uint8_t *head, const uint8_t *in, size_t in_len, uint8_t *out, uint8_t *tag, int seal)
 {
 	uint8_t nonce[NONCE_BYTES] = {0};
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
@@ -151,8 +151,8 @@ body_crypt(const uint8_t *key, const uint8_t *head, const uint8_t *in, size_t in
 	if (ok && !seal)
 		ok = EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, (int)JOURNAL_TAG_BYTES, tag) == 1;
 	ok = ok && EVP_CipherUpdate(ctx, NULL, &n, head, (int)AT_CRC) == 1 &&
-	    (in_len == 0 || EVP_CipherUpdate(ctx, out, &n, in, (int)in_len) == 1) &&
-	    EVP_CipherFinal_ex(ctx, out + in_len, &n) == 1;
+	     (in_len == 0 || EVP_CipherUpdate(ctx, out, &n, in, (int)in_len) == 1) &&
+	     EVP_CipherFinal_ex(ctx, out + in_len, &n) == 1;
 	if (ok && seal)
 		ok = EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, (int)JOURNAL_TAG_BYTES, tag) == 1;
 	EVP_CIPHER_CTX_free(ctx);
@@ -213,10 +213,18 @@ record_read(const uint8_t *data, size_t len, size_t at, struct journal_record *r
 	if (h[8] < JOURNAL_HEADER || h[8] > JOURNAL_NOTE || h[9] > JOURNAL_INPUT || h[10] != 0 || h[11] != 0 ||
 	    get32(h + 72) != 0)
 		return (0);
-	*r = (struct journal_record){.type = (enum journal_type)h[8], .track = (enum journal_track)h[9],
-	    .segment = get32(h + 12), .connection = get64(h + 32), .sequence = get64(h + 40), .from = get64(h + 48),
-	    .to = get64(h + 56), .next_frame = get64(h + 64), .body = h + JOURNAL_HEAD_BYTES, .body_len = body,
-	    .head = h, .at = at};
+	*r = (struct journal_record){.type = (enum journal_type)h[8],
+	    .track = (enum journal_track)h[9],
+	    .segment = get32(h + 12),
+	    .connection = get64(h + 32),
+	    .sequence = get64(h + 40),
+	    .from = get64(h + 48),
+	    .to = get64(h + 56),
+	    .next_frame = get64(h + 64),
+	    .body = h + JOURNAL_HEAD_BYTES,
+	    .body_len = body,
+	    .head = h,
+	    .at = at};
 	memcpy(r->stream, h + 16, 16);
 	if (r->from > r->to || (is_sealed(r->type) && (body < JOURNAL_TAG_BYTES || r->sequence == 0)))
 		return (0);
@@ -323,8 +331,12 @@ journal_frame_next(const uint8_t *plain, size_t len, size_t *offset, struct ring
 		return (0);
 	if (len - *offset < JOURNAL_FRAME_HEAD || h[2] != 0 || h[3] != 0)
 		return (-1);
-	*f = (struct ring_frame){.type = (uint16_t)(h[0] << 8 | h[1]), .stream = get32(h + 4), .channel = get32(h + 8),
-	    .len = get32(h + 12), .sequence = get64(h + 16), .boot_us = (int64_t)get64(h + 24),
+	*f = (struct ring_frame){.type = (uint16_t)(h[0] << 8 | h[1]),
+	    .stream = get32(h + 4),
+	    .channel = get32(h + 8),
+	    .len = get32(h + 12),
+	    .sequence = get64(h + 16),
+	    .boot_us = (int64_t)get64(h + 24),
 	    .at = h + JOURNAL_FRAME_HEAD};
 	if (f->len > RING_FRAME_MAX || f->len > len - *offset - JOURNAL_FRAME_HEAD)
 		return (-1);

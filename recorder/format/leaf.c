@@ -5,13 +5,15 @@
 
 #include "format/leaf.h"
 
-static const char *const kinds[] = { [LEAF_START] = "session.start", [LEAF_SEGMENT] = "segment", [LEAF_END] = "session.end" };
-static const char *const tracks[] = { [SEGMENT_OUTPUT] = "output", [SEGMENT_INPUT] = "input" };
+static const char *const kinds[] = {
+    [LEAF_START] = "session.start", [LEAF_SEGMENT] = "segment", [LEAF_END] = "session.end"};
+static const char *const tracks[] = {[SEGMENT_OUTPUT] = "output", [SEGMENT_INPUT] = "input"};
 
 static int
 add_digest(struct blob *to, const char *key, const unsigned char digest[SEGMENT_SHA256])
 {
-	return (blob_add_format(to, ",\"%s\":\"", key) | blob_add_hex(to, digest, SEGMENT_SHA256) | blob_add_text(to, "\""));
+	return (blob_add_format(to, ",\"%s\":\"", key) | blob_add_hex(to, digest, SEGMENT_SHA256) |
+	        blob_add_text(to, "\""));
 }
 
 static int
@@ -31,11 +33,11 @@ name_ok(const struct leaf *leaf)
 	uint32_t number;
 
 	return (segment_name_parse(leaf->name, &track, &number, &form) == 0 && track == leaf->track &&
-	    number == leaf->number && (form == SEGMENT_FORM_RECOVERED) == (leaf->made == LEAF_RECOVERED));
+	        number == leaf->number && (form == SEGMENT_FORM_RECOVERED) == (leaf->made == LEAF_RECOVERED));
 }
 
-#define HEX_LETTERS	"0123456789abcdef"
-#define CAUSE_LETTERS	"abcdefghijklmnopqrstuvwxyz0123456789-"
+#define HEX_LETTERS "0123456789abcdef"
+#define CAUSE_LETTERS "abcdefghijklmnopqrstuvwxyz0123456789-"
 
 int
 leaf_write(struct blob *to, const struct leaf *leaf)
@@ -48,13 +50,16 @@ leaf_write(struct blob *to, const struct leaf *leaf)
 	failed = blob_add_format(to, "{\"leaf\":\"%s\",\"rec\":\"%s\"", kinds[leaf->kind], leaf->rec);
 	switch (leaf->kind) {
 	case LEAF_START:
-		failed |= blob_add_format(to, ",\"at\":%lld", (long long)leaf->at_ms) | add_digest(to, "meta", leaf->meta);
+		failed |= blob_add_format(to, ",\"at\":%lld", (long long)leaf->at_ms) |
+		          add_digest(to, "meta", leaf->meta);
 		break;
 	case LEAF_SEGMENT:
 		if (!name_ok(leaf))
 			failed = -1;
-		failed |= blob_add_format(to, ",\"track\":\"%s\",\"n\":%u,\"name\":", tracks[leaf->track], leaf->number) |
-		    blob_add_json(to, leaf->name, strlen(leaf->name)) | add_digest(to, "sha256", leaf->sealed.sha256) |
+		failed |=
+		    blob_add_format(to, ",\"track\":\"%s\",\"n\":%u,\"name\":", tracks[leaf->track], leaf->number) |
+		    blob_add_json(to, leaf->name, strlen(leaf->name)) |
+		    add_digest(to, "sha256", leaf->sealed.sha256) |
 		    blob_add_format(to, ",\"size\":%llu", (unsigned long long)leaf->sealed.size) |
 		    add_digest(to, "prev", leaf->prev) |
 		    blob_add_format(to, ",\"recovered\":%s", leaf->made == LEAF_RECOVERED ? "true" : "false");
@@ -63,8 +68,9 @@ leaf_write(struct blob *to, const struct leaf *leaf)
 		if (!word_ok(leaf->cause, CAUSE_LETTERS, 1, LEAF_CAUSE_MAX - 1))
 			failed = -1;
 		failed |= blob_add_format(to, ",\"at\":%lld,\"segments\":%u,\"inputs\":%u", (long long)leaf->at_ms,
-		    leaf->segments, leaf->inputs) | add_digest(to, "sums", leaf->sums) |
-		    blob_add_format(to, ",\"cause\":\"%s\"", leaf->cause);
+		              leaf->segments, leaf->inputs) |
+		          add_digest(to, "sums", leaf->sums) |
+		          blob_add_format(to, ",\"cause\":\"%s\"", leaf->cause);
 		break;
 	}
 	if (failed != 0 || blob_add_text(to, "}") == -1) {
@@ -89,7 +95,8 @@ get_digest(const json_t *object, const char *key, unsigned char out[SEGMENT_SHA2
 {
 	const json_t *text = json_object_get(object, key);
 
-	if (!json_is_string(text) || hex_decode(json_string_value(text), json_string_length(text), out, SEGMENT_SHA256) == -1)
+	if (!json_is_string(text) ||
+	    hex_decode(json_string_value(text), json_string_length(text), out, SEGMENT_SHA256) == -1)
 		memset(out, 0, SEGMENT_SHA256);
 }
 
@@ -128,7 +135,7 @@ leaf_parse(struct leaf *leaf, const void *entry, size_t size)
 {
 	json_t *object = json_loadb(entry, size, JSON_REJECT_DUPLICATES, NULL);
 	const char *kind = json_string_value(json_object_get(object, "leaf"));
-	struct blob again = { .at = NULL };
+	struct blob again = {.at = NULL};
 	int result = -1;
 
 	memset(leaf, 0, sizeof(*leaf));

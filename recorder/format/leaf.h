@@ -22,26 +22,26 @@ enum { LEAF_REC_TEXT = 33, LEAF_CAUSE_MAX = 64 };
 enum leaf_kind { LEAF_OTHER, LEAF_START, LEAF_SEGMENT, LEAF_END };
 
 struct leaf {
-	enum leaf_kind	kind;
-	char		rec[LEAF_REC_TEXT];		/* 32 lower-case hex digits; "" in LEAF_OTHER */
-	int64_t		at_ms;				/* start, end */
-	unsigned char	meta[SEGMENT_SHA256];		/* start */
+	enum leaf_kind kind;
+	char rec[LEAF_REC_TEXT];            /* 32 lower-case hex digits; "" in LEAF_OTHER */
+	int64_t at_ms;                      /* start, end */
+	unsigned char meta[SEGMENT_SHA256]; /* start */
 
-	enum segment_track	track;			/* segment */
-	uint32_t	number;
-	char		name[SEGMENT_NAME_MAX];
-	struct segment_sealed	sealed;
-	unsigned char	prev[SEGMENT_SHA256];
+	enum segment_track track; /* segment */
+	uint32_t number;
+	char name[SEGMENT_NAME_MAX];
+	struct segment_sealed sealed;
+	unsigned char prev[SEGMENT_SHA256];
 	enum { LEAF_SEALED, LEAF_RECOVERED } made;
 
-	uint32_t	segments, inputs;		/* end */
-	unsigned char	sums[SEGMENT_SHA256];
-	char		cause[LEAF_CAUSE_MAX];		/* a reason from reasons.def: [a-z0-9-] */
+	uint32_t segments, inputs; /* end */
+	unsigned char sums[SEGMENT_SHA256];
+	char cause[LEAF_CAUSE_MAX]; /* a reason from reasons.def: [a-z0-9-] */
 };
 
-int	leaf_write(struct blob *to, const struct leaf *leaf);		/* not LEAF_OTHER; 0 or -1 */
+int leaf_write(struct blob *to, const struct leaf *leaf); /* not LEAF_OTHER; 0 or -1 */
 
 /* 0; -1 when it is no JSON object with "leaf", or calls itself one of ours and is not spelt as leaf_write() would. */
-int	leaf_parse(struct leaf *leaf, const void *entry, size_t size);
+int leaf_parse(struct leaf *leaf, const void *entry, size_t size);
 
 #endif

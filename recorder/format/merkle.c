@@ -8,12 +8,14 @@
 
 /* SHA-256 of a prefix byte and up to two parts (RFC 6962 §2.1: 0x00 before a leaf, 0x01 before a pair). */
 static int
-hash_parts(struct merkle_hash *out, unsigned char prefix, const void *a, size_t a_size, const void *b, size_t b_size)
+hash_parts(
+    struct merkle_hash *out, unsigned char prefix, const void *a, size_t a_size, const void *b, size_t b_size)
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	int ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 &&
-	    EVP_DigestUpdate(ctx, &prefix, 1) == 1 && EVP_DigestUpdate(ctx, a, a_size) == 1 &&
-	    (b_size == 0 || EVP_DigestUpdate(ctx, b, b_size) == 1) && EVP_DigestFinal_ex(ctx, out->h, NULL) == 1;
+	         EVP_DigestUpdate(ctx, &prefix, 1) == 1 && EVP_DigestUpdate(ctx, a, a_size) == 1 &&
+	         (b_size == 0 || EVP_DigestUpdate(ctx, b, b_size) == 1) &&
+	         EVP_DigestFinal_ex(ctx, out->h, NULL) == 1;
 
 	EVP_MD_CTX_free(ctx);
 	return (ok ? 0 : -1);
@@ -46,8 +48,8 @@ merkle_equal(const struct merkle_hash *a, const struct merkle_hash *b)
 /* ---- making ---- */
 
 struct tree {
-	merkle_fetch	 fetch;
-	void		*from;
+	merkle_fetch fetch;
+	void *from;
 };
 
 /* The largest power of two smaller than n, for n > 1. */
@@ -105,7 +107,7 @@ proof_reverse(struct merkle_proof *proof)
 int
 merkle_root(struct merkle_hash *out, uint64_t size, merkle_fetch fetch, void *from)
 {
-	const struct tree tree = { .fetch = fetch, .from = from };
+	const struct tree tree = {.fetch = fetch, .from = from};
 
 	return (size == 0 ? merkle_empty(out) : hash_range(&tree, 0, size, out));
 }
@@ -114,7 +116,7 @@ merkle_root(struct merkle_hash *out, uint64_t size, merkle_fetch fetch, void *fr
 int
 merkle_prove_inclusion(struct merkle_proof *out, uint64_t index, uint64_t size, merkle_fetch fetch, void *from)
 {
-	const struct tree tree = { .fetch = fetch, .from = from };
+	const struct tree tree = {.fetch = fetch, .from = from};
 	uint64_t low = 0, high = size;
 
 	out->count = 0;
@@ -141,7 +143,7 @@ merkle_prove_inclusion(struct merkle_proof *out, uint64_t index, uint64_t size, 
 int
 merkle_prove_consistency(struct merkle_proof *out, uint64_t older, uint64_t newer, merkle_fetch fetch, void *from)
 {
-	const struct tree tree = { .fetch = fetch, .from = from };
+	const struct tree tree = {.fetch = fetch, .from = from};
 	uint64_t low = 0, high = newer;
 	int whole = 1;
 
@@ -203,7 +205,8 @@ merkle_verify_inclusion(const struct merkle_proof *proof, uint64_t index, uint64
 
 /* The walk of §2.1.4.2 with both roots rebuilt at once; `first` is where the older tree's own subtree stands. */
 static int
-consistency_walk(const struct merkle_hash *path, size_t count, uint64_t older, uint64_t newer, struct merkle_hash roots[2])
+consistency_walk(
+    const struct merkle_hash *path, size_t count, uint64_t older, uint64_t newer, struct merkle_hash roots[2])
 {
 	uint64_t fn = older - 1, sn = newer - 1;
 
@@ -246,7 +249,7 @@ merkle_verify_consistency(const struct merkle_proof *proof, uint64_t older, uint
 		return (count == 0 && merkle_empty(&roots[0]) == 0 && merkle_equal(&roots[0], older_root) ? 0 : -1);
 	if (count == 0)
 		return (-1);
-	if ((older & (older - 1)) == 0)		/* the older tree is itself the first subtree */
+	if ((older & (older - 1)) == 0) /* the older tree is itself the first subtree */
 		roots[0] = *older_root;
 	else {
 		roots[0] = path[0];
@@ -262,7 +265,8 @@ merkle_verify_consistency(const struct merkle_proof *proof, uint64_t older, uint
 /* ---- the edge ---- */
 
 int
-merkle_edge_add(struct merkle_edge *edge, const struct merkle_hash *leaf, merkle_on_complete on_complete, void *self)
+merkle_edge_add(
+    struct merkle_edge *edge, const struct merkle_hash *leaf, merkle_on_complete on_complete, void *self)
 {
 	struct merkle_hash hash = *leaf;
 	unsigned level = 0;

@@ -10,15 +10,15 @@
 #include "format/note.h"
 #include "format/utf8.h"
 
-#define SIGNATURE_MARK	"\xe2\x80\x94 "		/* an em dash and a space */
-#define SIGNER_MARK	"PRIVATE+KEY+"
+#define SIGNATURE_MARK "\xe2\x80\x94 " /* an em dash and a space */
+#define SIGNER_MARK "PRIVATE+KEY+"
 
 enum {
-	ALGORITHM_ED25519	= 1,
-	SIGNATURE_SIZE		= 64,
-	ID_SIZE			= 4,
-	MARK_SIZE		= 4,
-	LINE_PAYLOAD_MAX	= 8192		/* decoded bytes of a signature line that is not ours */
+	ALGORITHM_ED25519 = 1,
+	SIGNATURE_SIZE = 64,
+	ID_SIZE = 4,
+	MARK_SIZE = 4,
+	LINE_PAYLOAD_MAX = 8192 /* decoded bytes of a signature line that is not ours */
 };
 
 /* ---- keys ---- */
@@ -62,8 +62,8 @@ key_fields(const char *text, struct note_key *key, uint32_t *id, unsigned char m
 
 	if (base == NULL || !name_ok(text, (size_t)(hash - text)) ||
 	    hex_decode(hash + 1, (size_t)(base - hash - 1), raw, ID_SIZE) == -1 ||
-	    base64_decode(base + 1, strlen(base + 1), packed, sizeof(packed), &size) == -1 || size != sizeof(packed) ||
-	    packed[0] != ALGORITHM_ED25519)
+	    base64_decode(base + 1, strlen(base + 1), packed, sizeof(packed), &size) == -1 ||
+	    size != sizeof(packed) || packed[0] != ALGORITHM_ED25519)
 		goto out;
 	memset(key, 0, sizeof(*key));
 	memcpy(key->name, text, (size_t)(hash - text));
@@ -78,8 +78,8 @@ out:
 static int
 fields_text(const char *mark, const struct note_key *key, const unsigned char *material, char out[NOTE_KEY_TEXT])
 {
-	unsigned char packed[1 + NOTE_KEY_SIZE] = { ALGORITHM_ED25519 };
-	struct blob text = { .at = NULL };
+	unsigned char packed[1 + NOTE_KEY_SIZE] = {ALGORITHM_ED25519};
+	struct blob text = {.at = NULL};
 	int result = -1;
 
 	memcpy(packed + 1, material, NOTE_KEY_SIZE);
@@ -197,11 +197,12 @@ int
 note_key_pem(const struct note_key *key, struct blob *to)
 {
 	/* RFC 8410 §4: SEQUENCE { SEQUENCE { OID 1.3.101.112 }, BIT STRING } before the 32 bytes. */
-	unsigned char spki[12 + NOTE_KEY_SIZE] = { 0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00 };
+	unsigned char spki[12 + NOTE_KEY_SIZE] = {
+	    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00};
 
 	memcpy(spki + 12, key->point, NOTE_KEY_SIZE);
 	return (blob_add_text(to, "-----BEGIN PUBLIC KEY-----\n") | blob_add_base64(to, spki, sizeof(spki)) |
-	    blob_add_text(to, "\n-----END PUBLIC KEY-----\n"));
+	        blob_add_text(to, "\n-----END PUBLIC KEY-----\n"));
 }
 
 /* ---- notes ---- */
@@ -213,7 +214,7 @@ ed25519_sign(const struct note_signer *signer, const void *text, size_t size, un
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	size_t length = SIGNATURE_SIZE;
 	int ok = key != NULL && ctx != NULL && EVP_DigestSignInit(ctx, NULL, NULL, NULL, key) == 1 &&
-	    EVP_DigestSign(ctx, out, &length, text, size) == 1 && length == SIGNATURE_SIZE;
+	         EVP_DigestSign(ctx, out, &length, text, size) == 1 && length == SIGNATURE_SIZE;
 
 	EVP_MD_CTX_free(ctx);
 	EVP_PKEY_free(key);
@@ -226,7 +227,7 @@ ed25519_verify(const struct note_key *public, const void *text, size_t size, con
 	EVP_PKEY *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, public->point, NOTE_KEY_SIZE);
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	int ok = key != NULL && ctx != NULL && EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, key) == 1 &&
-	    EVP_DigestVerify(ctx, signature, SIGNATURE_SIZE, text, size) == 1;
+	         EVP_DigestVerify(ctx, signature, SIGNATURE_SIZE, text, size) == 1;
 
 	EVP_MD_CTX_free(ctx);
 	EVP_PKEY_free(key);
@@ -278,8 +279,10 @@ line_read(const char *line, size_t length, const struct note_key *key, unsigned 
 	uint32_t id;
 
 	if (length <= MARK_SIZE || memcmp(line, SIGNATURE_MARK, MARK_SIZE) != 0 ||
-	    (space = memchr(name, ' ', length - MARK_SIZE)) == NULL || !name_ok(name, name_size = (size_t)(space - name)) ||
-	    base64_decode(space + 1, length - MARK_SIZE - name_size - 1, packed, sizeof(packed), &size) == -1 || size < 5)
+	    (space = memchr(name, ' ', length - MARK_SIZE)) == NULL ||
+	    !name_ok(name, name_size = (size_t)(space - name)) ||
+	    base64_decode(space + 1, length - MARK_SIZE - name_size - 1, packed, sizeof(packed), &size) == -1 ||
+	    size < 5)
 		return (LINE_BAD);
 	id = (uint32_t)packed[0] << 24 | (uint32_t)packed[1] << 16 | (uint32_t)packed[2] << 8 | packed[3];
 	if (id != key->id || name_size != strlen(key->name) || memcmp(name, key->name, name_size) != 0)
@@ -292,7 +295,8 @@ line_read(const char *line, size_t length, const struct note_key *key, unsigned 
 
 /* Walks the signature lines; 1 and the signature when `key` has exactly one line, 0 when none, -1 malformed. */
 static int
-signature_find(const unsigned char *note, size_t size, const struct note_key *key, unsigned char out[SIGNATURE_SIZE], size_t *text)
+signature_find(const unsigned char *note, size_t size, const struct note_key *key,
+    unsigned char out[SIGNATURE_SIZE], size_t *text)
 {
 	unsigned lines = 0;
 	int found = 0;
@@ -341,7 +345,7 @@ int
 checkpoint_write(struct blob *to, const struct checkpoint *checkpoint)
 {
 	return (blob_add_format(to, "%s\n%llu\n", checkpoint->origin, (unsigned long long)checkpoint->size) |
-	    blob_add_base64(to, checkpoint->root.h, MERKLE_SIZE) | blob_add_text(to, "\n"));
+	        blob_add_base64(to, checkpoint->root.h, MERKLE_SIZE) | blob_add_text(to, "\n"));
 }
 
 /* A decimal number in its one spelling. */
@@ -377,14 +381,16 @@ checkpoint_parse(struct checkpoint *checkpoint, const void *text, size_t size)
 	}
 	if (lengths[0] == 0 || lengths[0] >= NOTE_NAME_MAX || memchr(lines[0], '\0', lengths[0]) != NULL ||
 	    decimal_parse(lines[1], lengths[1], &checkpoint->size) == -1 ||
-	    base64_decode(lines[2], lengths[2], checkpoint->root.h, MERKLE_SIZE, &root_size) == -1 || root_size != MERKLE_SIZE)
+	    base64_decode(lines[2], lengths[2], checkpoint->root.h, MERKLE_SIZE, &root_size) == -1 ||
+	    root_size != MERKLE_SIZE)
 		return (-1);
 	memcpy(checkpoint->origin, lines[0], lengths[0]);
 	return (0);
 }
 
 int
-checkpoint_open(struct checkpoint *checkpoint, const struct blob *note, const struct note_key *key, const char **why)
+checkpoint_open(
+    struct checkpoint *checkpoint, const struct blob *note, const struct note_key *key, const char **why)
 {
 	size_t text;
 

@@ -15,41 +15,41 @@
 #include "format/recovered.h"
 
 enum {
-	OUT_STEP	= 64 * 1024,	/* bytes that one step draws, about */
-	WHY_MAX		= 256
+	OUT_STEP = 64 * 1024, /* bytes that one step draws, about */
+	WHY_MAX = 256
 };
 
 struct segment_file {
-	uint32_t	number;
-	char		name[SEGMENT_NAME_MAX];
+	uint32_t number;
+	char name[SEGMENT_NAME_MAX];
 };
 
 /* An event of the open segment; its bytes lie in `data`. */
 struct event {
-	uint64_t	at_ms;		/* since the segment began */
-	char		code;
-	size_t		from, size;
+	uint64_t at_ms; /* since the segment began */
+	char code;
+	size_t from, size;
 };
 
 struct player {
-	struct player_about	 about;
-	struct segment_file	*files;
-	size_t			 count, next;
-	const char		*single;	/* player_new_file(): its name, ours */
-	char			*single_own;
+	struct player_about about;
+	struct segment_file *files;
+	size_t count, next;
+	const char *single; /* player_new_file(): its name, ours */
+	char *single_own;
 
 	/* The open segment. */
-	struct event		*events;
-	size_t			 event_count, event_room, event_next;
-	struct blob		 data;
-	int			 open;
+	struct event *events;
+	size_t event_count, event_room, event_next;
+	struct blob data;
+	int open;
 
 	/* Time: where this segment stands in the recording, and what was drawn last. */
-	int64_t			 first_boot_ms;		/* -1: not known */
-	int64_t			 boot_ms;		/* of the open segment; -1: not said */
-	uint64_t		 base_ms, last_ms;
-	struct safetext		 text;
-	char			 why[WHY_MAX];
+	int64_t first_boot_ms; /* -1: not known */
+	int64_t boot_ms;       /* of the open segment; -1: not said */
+	uint64_t base_ms, last_ms;
+	struct safetext text;
+	char why[WHY_MAX];
 };
 
 static int
@@ -159,8 +159,8 @@ on_event(void *self, const struct cast_event *event)
 		p->events = grown;
 		p->event_room = room;
 	}
-	p->events[p->event_count++] = (struct event){ .at_ms = event->at_ms, .code = event->code, .from = p->data.size,
-		.size = event->size };
+	p->events[p->event_count++] =
+	    (struct event){.at_ms = event->at_ms, .code = event->code, .from = p->data.size, .size = event->size};
 	return (blob_add(&p->data, event->bytes, event->size));
 }
 
@@ -217,9 +217,9 @@ base_set(struct player *p)
 static int
 segment_load(struct player *p)
 {
-	const struct cast_watcher watcher = { .on_event = on_event, .on_fact = on_fact, .self = p };
+	const struct cast_watcher watcher = {.on_event = on_event, .on_fact = on_fact, .self = p};
 	const char *name = p->single != NULL ? p->single : p->files[p->next].name;
-	struct blob plain = { .at = NULL };
+	struct blob plain = {.at = NULL};
 	struct cast_reader *r = NULL;
 	int result = -1;
 
@@ -230,7 +230,8 @@ segment_load(struct player *p)
 		goto out;
 	if ((r = cast_reader_new(&watcher)) == NULL || cast_reader_add(r, plain.at, plain.size) != CAST_OK ||
 	    cast_reader_end(r) != CAST_OK) {
-		(void)snprintf(p->why, sizeof(p->why), "%s: line %u is no asciicast", name, r == NULL ? 0 : cast_reader_line(r));
+		(void)snprintf(p->why, sizeof(p->why), "%s: line %u is no asciicast", name,
+		    r == NULL ? 0 : cast_reader_line(r));
 		goto out;
 	}
 	base_set(p);
@@ -252,18 +253,20 @@ marker_draw(struct player *p, const struct event *event, uint64_t at_ms, struct 
 	unsigned seconds = (unsigned)(at_ms / 1000);
 	const char *end = p->about.ends == SAFETEXT_CRLF ? "\r\n" : "\n";
 
-	return (safetext_end(&p->text, out) | blob_add_format(out, "[%02u:%02u:%02u ", seconds / 3600, seconds / 60 % 60,
-	    seconds % 60) | safetext_line(p->data.at + event->from, event->size, out) | blob_add_text(out, "]") |
-	    blob_add_text(out, end));
+	return (safetext_end(&p->text, out) |
+	        blob_add_format(out, "[%02u:%02u:%02u ", seconds / 3600, seconds / 60 % 60, seconds % 60) |
+	        safetext_line(p->data.at + event->from, event->size, out) | blob_add_text(out, "]") |
+	        blob_add_text(out, end));
 }
 
 static int
 event_draw(struct player *p, const struct event *event, uint64_t at_ms, struct blob *out)
 {
-	struct blob unseen = { .at = NULL };
+	struct blob unseen = {.at = NULL};
 	struct blob *to = at_ms < p->about.at_ms ? &unseen : out;
-	int result = event->code == CAST_MARKER ? marker_draw(p, event, at_ms, to) :
-	    safetext_draw(&p->text, p->data.at + event->from, event->size, to);
+	int result = event->code == CAST_MARKER
+	                 ? marker_draw(p, event, at_ms, to)
+	                 : safetext_draw(&p->text, p->data.at + event->from, event->size, to);
 
 	blob_free(&unseen);
 	return (result);
@@ -296,7 +299,7 @@ player_step(struct player *p, struct blob *out, uint64_t *wait_ms)
 		const struct event *event = &p->events[p->event_next];
 		uint64_t at_ms = p->base_ms + event->at_ms;
 
-		if ((*wait_ms = wait_of(p, at_ms)) > 0) {	/* waited for: the next step draws it without a pause */
+		if ((*wait_ms = wait_of(p, at_ms)) > 0) { /* waited for: the next step draws it without a pause */
 			p->last_ms = at_ms;
 			return (PLAYER_MORE);
 		}

@@ -52,8 +52,10 @@ proof_parse(struct proof *proof, const void *text, size_t size)
 			return (-1);
 		if (newline == at)
 			break;
-		if (proof->path.count == MERKLE_PROOF_MAX || base64_decode(at, (size_t)(newline - at),
-		    proof->path.path[proof->path.count].h, MERKLE_SIZE, &got) == -1 || got != MERKLE_SIZE)
+		if (proof->path.count == MERKLE_PROOF_MAX ||
+		    base64_decode(at, (size_t)(newline - at), proof->path.path[proof->path.count].h, MERKLE_SIZE,
+		        &got) == -1 ||
+		    got != MERKLE_SIZE)
 			return (-1);
 		proof->path.count++;
 	}
@@ -66,7 +68,8 @@ int
 proof_check(const struct proof *proof, const struct blob *entry, const struct note_key *key, struct checkpoint *at,
     const char **why)
 {
-	const struct blob note = { .at = (unsigned char *)(uintptr_t)proof->checkpoint, .size = proof->checkpoint_size };
+	const struct blob note = {
+	    .at = (unsigned char *)(uintptr_t)proof->checkpoint, .size = proof->checkpoint_size};
 	struct merkle_hash leaf;
 
 	if (checkpoint_open(at, &note, key, why) == -1)

@@ -12,17 +12,17 @@
 enum { PROOF_MAX = NOTE_MAX + 8192 };
 
 struct proof {
-	uint64_t		 index;
-	struct merkle_proof	 path;
-	const unsigned char	*checkpoint;	/* lent: inside the parsed text */
-	size_t			 checkpoint_size;
+	uint64_t index;
+	struct merkle_proof path;
+	const unsigned char *checkpoint; /* lent: inside the parsed text */
+	size_t checkpoint_size;
 };
 
-int	proof_write(struct blob *to, const struct proof *proof);		/* 0 or -1 */
-int	proof_parse(struct proof *proof, const void *text, size_t size);	/* 0 or -1, strict */
+int proof_write(struct blob *to, const struct proof *proof);         /* 0 or -1 */
+int proof_parse(struct proof *proof, const void *text, size_t size); /* 0 or -1, strict */
 
 /* That `entry` stands where `proof` says, under a checkpoint that `key` signed.  0 and *at; -1 and *why (static). */
-int	proof_check(const struct proof *proof, const struct blob *entry, const struct note_key *key,
-	    struct checkpoint *at, const char **why);
+int proof_check(const struct proof *proof, const struct blob *entry, const struct note_key *key,
+    struct checkpoint *at, const char **why);
 
 #endif

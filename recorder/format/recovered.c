@@ -13,13 +13,13 @@
 #include "format/journal.h"
 
 struct opening {
-	struct age_keyring	 ring;
-	struct blob		*to;
-	uint8_t			 key[JOURNAL_KEY_BYTES];
-	struct framecast_screen	 screen;
-	struct framecast	*cast;
-	int64_t			 last_boot_ms;
-	uint64_t		 record;
+	struct age_keyring ring;
+	struct blob *to;
+	uint8_t key[JOURNAL_KEY_BYTES];
+	struct framecast_screen screen;
+	struct framecast *cast;
+	int64_t last_boot_ms;
+	uint64_t record;
 };
 
 static enum segment_fault
@@ -45,7 +45,7 @@ begin_take(struct opening *o, const struct journal_record *r, const struct blob 
 {
 	json_t *object = json_loadb((const char *)plain->at, plain->size, JSON_REJECT_DUPLICATES, NULL);
 	const char *term = json_string_value(json_object_get(object, "term"));
-	struct framecast_begin begin = { .track = r->track, .segment = r->segment };
+	struct framecast_begin begin = {.track = r->track, .segment = r->segment};
 
 	if (!json_is_object(object) || o->cast != NULL) {
 		json_decref(object);
@@ -84,7 +84,7 @@ frames_take(struct opening *o, const struct blob *plain)
 static enum segment_fault
 sealed_take(struct opening *o, const struct journal_record *r)
 {
-	struct blob plain = { .at = NULL };
+	struct blob plain = {.at = NULL};
 	enum segment_fault fault = SEGMENT_FAILED;
 
 	if (r->body_len < JOURNAL_TAG_BYTES)
@@ -101,17 +101,19 @@ sealed_take(struct opening *o, const struct journal_record *r)
 }
 
 enum segment_fault
-recovered_open(const struct blob *content, struct age_keyring ring, struct blob *plain, struct segment_report *report)
+recovered_open(
+    const struct blob *content, struct age_keyring ring, struct blob *plain, struct segment_report *report)
 {
-	struct opening o = { .ring = ring, .to = plain };
+	struct opening o = {.ring = ring, .to = plain};
 	enum segment_fault fault = SEGMENT_OK;
 	struct journal_scan scan;
 	struct journal_record r;
 
-	*report = (struct segment_report){ .fault = SEGMENT_OK };
+	*report = (struct segment_report){.fault = SEGMENT_OK};
 	journal_scan_begin(&scan, content->at, content->size);
 	for (; fault == SEGMENT_OK && journal_next(&scan, &r); o.record++) {
-		if (r.sequence != o.record || (o.record == 0) != (r.type == JOURNAL_HEADER) || r.type == JOURNAL_NOTE)
+		if (r.sequence != o.record || (o.record == 0) != (r.type == JOURNAL_HEADER) ||
+		    r.type == JOURNAL_NOTE)
 			fault = SEGMENT_RECORD;
 		else
 			fault = r.type == JOURNAL_HEADER ? header_take(&o, &r, report) : sealed_take(&o, &r);
@@ -130,17 +132,17 @@ recovered_open(const struct blob *content, struct age_keyring ring, struct blob 
 }
 
 enum segment_fault
-recovered_or_sealed_open(int dir, const char *name, struct age_keyring ring, struct blob *plain,
-    struct segment_report *report)
+recovered_or_sealed_open(
+    int dir, const char *name, struct age_keyring ring, struct blob *plain, struct segment_report *report)
 {
-	struct blob content = { .at = NULL };
+	struct blob content = {.at = NULL};
 	enum segment_track track;
 	enum segment_form form;
 	uint32_t number;
 
 	if (segment_name_parse(name, &track, &number, &form) == -1 || form == SEGMENT_FORM_SEALED)
 		return (segment_open(dir, name, ring, plain, report));
-	*report = (struct segment_report){ .fault = SEGMENT_FILE };
+	*report = (struct segment_report){.fault = SEGMENT_FILE};
 	if (blob_read_at(&content, dir, name, SEGMENT_SEALED_MAX) == 0)
 		(void)recovered_open(&content, ring, plain, report);
 	blob_free(&content);

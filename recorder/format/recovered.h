@@ -8,11 +8,11 @@
 #include "format/segment.h"
 
 /* Opens dir/name, by its name's form, into `plain` (appended): an asciicast v3 file. */
-enum segment_fault	recovered_or_sealed_open(int dir, const char *name, struct age_keyring ring, struct blob *plain,
-			    struct segment_report *report);
+enum segment_fault recovered_or_sealed_open(
+    int dir, const char *name, struct age_keyring ring, struct blob *plain, struct segment_report *report);
 
 /* The same for the content of a .wal alone. */
-enum segment_fault	recovered_open(const struct blob *content, struct age_keyring ring, struct blob *plain,
-			    struct segment_report *report);
+enum segment_fault recovered_open(
+    const struct blob *content, struct age_keyring ring, struct blob *plain, struct segment_report *report);
 
 #endif

@@ -7,36 +7,36 @@
 /* Where in an escape sequence the stream stands (ECMA-48 §5.4, §5.6). */
 enum state {
 	PLAIN,
-	ESCAPE,			/* behind ESC */
-	CSI,			/* until a final byte 0x40..0x7e */
-	STRING,			/* OSC, DCS, SOS, PM, APC: until BEL or ST */
-	STRING_ESCAPE,		/* in a string, behind ESC */
-	ONE_MORE		/* ESC with intermediates, or SS2, SS3: until one byte more */
+	ESCAPE,        /* behind ESC */
+	CSI,           /* until a final byte 0x40..0x7e */
+	STRING,        /* OSC, DCS, SOS, PM, APC: until BEL or ST */
+	STRING_ESCAPE, /* in a string, behind ESC */
+	ONE_MORE       /* ESC with intermediates, or SS2, SS3: until one byte more */
 };
 
 /* Characters that print nothing of themselves, but move, hide or turn what stands around them. */
 static const struct range {
-	uint32_t	low, high;
+	uint32_t low, high;
 } invisible[] = {
-	{ 0x00ad, 0x00ad },	/* soft hyphen */
-	{ 0x034f, 0x034f },	/* combining grapheme joiner */
-	{ 0x061c, 0x061c },	/* Arabic letter mark */
-	{ 0x115f, 0x1160 },	/* Hangul fillers */
-	{ 0x17b4, 0x17b5 },
-	{ 0x180b, 0x180f },	/* Mongolian selectors */
-	{ 0x200b, 0x200f },	/* zero width, LRM, RLM */
-	{ 0x2028, 0x202e },	/* separators, bidirectional embeddings and overrides */
-	{ 0x2060, 0x206f },	/* joiners, bidirectional isolates, deprecated formats */
-	{ 0x3164, 0x3164 },
-	{ 0xd800, 0xdfff },
-	{ 0xfe00, 0xfe0f },	/* variation selectors */
-	{ 0xfeff, 0xfeff },
-	{ 0xffa0, 0xffa0 },
-	{ 0xfff0, 0xfffb },
-	{ 0x1bca0, 0x1bca3 },
-	{ 0x1d173, 0x1d17a },
-	{ 0xe0000, 0xe0fff },	/* tags */
-	{ 0x10fffe, 0x10ffff },
+    {0x00ad, 0x00ad}, /* soft hyphen */
+    {0x034f, 0x034f}, /* combining grapheme joiner */
+    {0x061c, 0x061c}, /* Arabic letter mark */
+    {0x115f, 0x1160}, /* Hangul fillers */
+    {0x17b4, 0x17b5},
+    {0x180b, 0x180f}, /* Mongolian selectors */
+    {0x200b, 0x200f}, /* zero width, LRM, RLM */
+    {0x2028, 0x202e}, /* separators, bidirectional embeddings and overrides */
+    {0x2060, 0x206f}, /* joiners, bidirectional isolates, deprecated formats */
+    {0x3164, 0x3164},
+    {0xd800, 0xdfff},
+    {0xfe00, 0xfe0f}, /* variation selectors */
+    {0xfeff, 0xfeff},
+    {0xffa0, 0xffa0},
+    {0xfff0, 0xfffb},
+    {0x1bca0, 0x1bca3},
+    {0x1d173, 0x1d17a},
+    {0xe0000, 0xe0fff}, /* tags */
+    {0x10fffe, 0x10ffff},
 };
 
 static int
@@ -79,7 +79,7 @@ draw_text(struct safetext *s, const void *text, size_t size, unsigned columns, s
 static int
 draw_control(struct safetext *s, uint32_t point, struct blob *out)
 {
-	const char caret[2] = { '^', (char)(point ^ 0x40) };
+	const char caret[2] = {'^', (char)(point ^ 0x40)};
 	unsigned spaces = 8 - s->column % 8;
 
 	switch (point) {
@@ -91,7 +91,7 @@ draw_control(struct safetext *s, uint32_t point, struct blob *out)
 	case '\t':
 		return (draw_text(s, "        ", spaces, spaces, out));
 	case 0x00:
-	case 0x07:		/* BEL, SO, SI and NUL draw nothing on any terminal */
+	case 0x07: /* BEL, SO, SI and NUL draw nothing on any terminal */
 	case 0x0e:
 	case 0x0f:
 		return (0);
@@ -167,7 +167,7 @@ draw_point(struct safetext *s, uint32_t point, const unsigned char *text, size_t
 		return (0);
 	}
 	if (point == 0x9b || point == 0x9d || point == 0x90 || point == 0x98 || point == 0x9e || point == 0x9f) {
-		s->state = point == 0x9b ? CSI : STRING;	/* the C1 spelling of the same introducers */
+		s->state = point == 0x9b ? CSI : STRING; /* the C1 spelling of the same introducers */
 		return (0);
 	}
 	if (point < 0x20)
@@ -194,13 +194,14 @@ safetext_draw(struct safetext *s, const void *bytes, size_t size, struct blob *o
 
 	while (at < size) {
 		unsigned char joined[8];
-		size_t held = s->tail_size, part = size - at < sizeof(joined) - held ? size - at : sizeof(joined) - held;
+		size_t held = s->tail_size,
+		       part = size - at < sizeof(joined) - held ? size - at : sizeof(joined) - held;
 		const unsigned char *c = from + at;
 		size_t left = size - at;
 		uint32_t point = 0;
 		int length;
 
-		if (held > 0) {			/* the character that the last call left unfinished */
+		if (held > 0) { /* the character that the last call left unfinished */
 			memcpy(joined, s->tail, held);
 			memcpy(joined + held, c, part);
 			c = joined;
@@ -237,7 +238,7 @@ safetext_end(struct safetext *s, struct blob *out)
 
 	if (s->column > 0)
 		failed |= draw_end(s, out);
-	*s = (struct safetext){ .ends = ends };
+	*s = (struct safetext){.ends = ends};
 	return (failed);
 }
 
@@ -250,7 +251,8 @@ safetext_line(const void *text, size_t size, struct blob *out)
 	while (at < size) {
 		uint32_t point;
 		int length = utf8_next(from + at, size - at, &point);
-		int shown = length > 0 && point >= 0x20 && !(point >= 0x7f && point <= 0x9f) && !is_invisible(point);
+		int shown =
+		    length > 0 && point >= 0x20 && !(point >= 0x7f && point <= 0x9f) && !is_invisible(point);
 
 		if (length <= 0)
 			length = 1;

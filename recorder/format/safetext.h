@@ -14,21 +14,21 @@ enum safetext_ends { SAFETEXT_LF, SAFETEXT_CRLF };
 
 /* Zero is a valid beginning (line ends as LF). */
 struct safetext {
-	enum safetext_ends	ends;
-	unsigned		state;		/* where in an escape sequence */
-	unsigned		column;
-	unsigned		pending_cr;
-	unsigned char		tail[4];	/* an incomplete UTF-8 character */
-	unsigned		tail_size;
+	enum safetext_ends ends;
+	unsigned state; /* where in an escape sequence */
+	unsigned column;
+	unsigned pending_cr;
+	unsigned char tail[4]; /* an incomplete UTF-8 character */
+	unsigned tail_size;
 };
 
 /* Appends what may be drawn of `bytes`; state lasts across calls.  0, or -1 (no memory). */
-int	safetext_draw(struct safetext *s, const void *bytes, size_t size, struct blob *out);
+int safetext_draw(struct safetext *s, const void *bytes, size_t size, struct blob *out);
 
 /* Ends a stream: an unfinished character shows as U+FFFD, an unfinished line is ended. */
-int	safetext_end(struct safetext *s, struct blob *out);
+int safetext_end(struct safetext *s, struct blob *out);
 
 /* One field for a message: everything that would end or move a line shows as U+FFFD too.  Appends. */
-int	safetext_line(const void *text, size_t size, struct blob *out);
+int safetext_line(const void *text, size_t size, struct blob *out);
 
 #endif

@@ -14,21 +14,22 @@
 #include "format/segment.h"
 #include "format/sums.h"
 
-#define INPUT_PREFIX	"input."
+#define INPUT_PREFIX "input."
 
 enum {
-	ZSTD_LEVEL	= 3,		/* recording.md §B.4: smallest for its cost on the recorder */
-	WINDOW_LOG_MAX	= 23		/* a reader's memory for one frame: 8 MiB */
+	ZSTD_LEVEL = 3,     /* recording.md §B.4: smallest for its cost on the recorder */
+	WINDOW_LOG_MAX = 23 /* a reader's memory for one frame: 8 MiB */
 };
 
-static const char *const suffixes[] = { [SEGMENT_FORM_SEALED] = ".cast.zst.age", [SEGMENT_FORM_RECOVERED] = ".wal" };
+static const char *const suffixes[] = {[SEGMENT_FORM_SEALED] = ".cast.zst.age", [SEGMENT_FORM_RECOVERED] = ".wal"};
 
 static int
 name_make(char out[SEGMENT_NAME_MAX], enum segment_track track, uint32_t number, enum segment_form form)
 {
 	if (number > SEGMENT_NUMBER_MAX)
 		return (-1);
-	(void)snprintf(out, SEGMENT_NAME_MAX, "%s%06u%s", track == SEGMENT_INPUT ? INPUT_PREFIX : "", number, suffixes[form]);
+	(void)snprintf(
+	    out, SEGMENT_NAME_MAX, "%s%06u%s", track == SEGMENT_INPUT ? INPUT_PREFIX : "", number, suffixes[form]);
 	return (0);
 }
 
@@ -47,12 +48,14 @@ segment_recovered_name(char out[SEGMENT_NAME_MAX], enum segment_track track, uin
 int
 segment_name_parse(const char *name, enum segment_track *track, uint32_t *number, enum segment_form *form)
 {
-	size_t prefix = sizeof(INPUT_PREFIX) - 1, length = strlen(name), suffix = strlen(suffixes[SEGMENT_FORM_RECOVERED]);
+	size_t prefix = sizeof(INPUT_PREFIX) - 1, length = strlen(name),
+	       suffix = strlen(suffixes[SEGMENT_FORM_RECOVERED]);
 	char again[SEGMENT_NAME_MAX];
 
 	*track = strncmp(name, INPUT_PREFIX, prefix) == 0 ? SEGMENT_INPUT : SEGMENT_OUTPUT;
-	*form = length > suffix && strcmp(name + length - suffix, suffixes[SEGMENT_FORM_RECOVERED]) == 0 ?
-	    SEGMENT_FORM_RECOVERED : SEGMENT_FORM_SEALED;
+	*form = length > suffix && strcmp(name + length - suffix, suffixes[SEGMENT_FORM_RECOVERED]) == 0
+	            ? SEGMENT_FORM_RECOVERED
+	            : SEGMENT_FORM_SEALED;
 	*number = 0;
 	for (const char *c = *track == SEGMENT_INPUT ? name + prefix : name; *c >= '0' && *c <= '9'; c++)
 		if ((*number = *number * 10 + (uint32_t)(*c - '0')) > SEGMENT_NUMBER_MAX)
@@ -94,8 +97,8 @@ encrypt(const struct segment_seal *seal, const struct blob *packed, struct blob 
 		memcpy(file_key, seal->file_key, sizeof(file_key));
 	else if (seal->header != NULL || age_file_key_make(file_key) == -1)
 		return (-1);
-	if ((seal->header != NULL ? blob_add(to, seal->header->at, seal->header->size) :
-	    age_header_make(to, file_key, seal->recipients, seal->count)) == -1)
+	if ((seal->header != NULL ? blob_add(to, seal->header->at, seal->header->size)
+	                          : age_header_make(to, file_key, seal->recipients, seal->count)) == -1)
 		goto out;
 	if ((w = age_writer_new(file_key, age_sink_blob, to)) != NULL &&
 	    age_writer_add(w, packed->at, packed->size) == AGE_OK && age_writer_end(w) == AGE_OK)
@@ -109,7 +112,7 @@ out:
 int
 segment_seal_blob(const struct segment_seal *seal, struct blob *to, struct segment_sealed *out)
 {
-	struct blob packed = { .at = NULL };
+	struct blob packed = {.at = NULL};
 	size_t before = to->size;
 	int result = -1;
 
@@ -171,7 +174,7 @@ segment_put(int dir, const char *name, const struct blob *content, struct segmen
 		errno = EINVAL;
 		return (-1);
 	}
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {	/* one recorder holds the shelf's lock */
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0) { /* one recorder holds the shelf's lock */
 		errno = EEXIST;
 		return (-1);
 	}
@@ -195,7 +198,7 @@ segment_put(int dir, const char *name, const struct blob *content, struct segmen
 int
 segment_seal(const struct segment_seal *seal, struct segment_sealed *out)
 {
-	struct blob content = { .at = NULL };
+	struct blob content = {.at = NULL};
 	int result = segment_seal_blob(seal, &content, out);
 
 	if (result == 0)
@@ -242,16 +245,16 @@ segment_report_text(const struct segment_report *report, char *out, size_t room)
 }
 
 struct segment_reader {
-	struct age_reader	*age;
-	ZSTD_DCtx		*zstd;
-	age_sink		 sink;
-	void			*to;
-	enum segment_fault	 fault;
-	enum age_error		 why;
-	int			 whole;		/* the frame has ended */
-	uint64_t		 plain;
-	unsigned char		*out;
-	size_t			 out_size;
+	struct age_reader *age;
+	ZSTD_DCtx *zstd;
+	age_sink sink;
+	void *to;
+	enum segment_fault fault;
+	enum age_error why;
+	int whole; /* the frame has ended */
+	uint64_t plain;
+	unsigned char *out;
+	size_t out_size;
 };
 
 /* What age has opened goes through zstd to the caller's sink. */
@@ -259,10 +262,10 @@ static int
 on_packed(void *self, const unsigned char *bytes, size_t size)
 {
 	struct segment_reader *r = self;
-	ZSTD_inBuffer in = { .src = bytes, .size = size };
+	ZSTD_inBuffer in = {.src = bytes, .size = size};
 
 	do {
-		ZSTD_outBuffer out = { .dst = r->out, .size = r->out_size };
+		ZSTD_outBuffer out = {.dst = r->out, .size = r->out_size};
 		size_t left;
 
 		if (r->whole && in.pos < in.size)
@@ -329,7 +332,7 @@ segment_reader_end(struct segment_reader *r)
 struct segment_report
 segment_reader_report(const struct segment_reader *r)
 {
-	return ((struct segment_report){ .fault = r->fault, .age = r->why, .chunk = age_reader_chunk(r->age) });
+	return ((struct segment_report){.fault = r->fault, .age = r->why, .chunk = age_reader_chunk(r->age)});
 }
 
 void
@@ -349,9 +352,9 @@ enum segment_fault
 segment_open(int dir, const char *name, struct age_keyring ring, struct blob *plain, struct segment_report *report)
 {
 	struct segment_reader *r = segment_reader_new(ring, age_sink_blob, plain);
-	struct blob sealed = { .at = NULL };
+	struct blob sealed = {.at = NULL};
 
-	*report = (struct segment_report){ .fault = SEGMENT_FAILED };
+	*report = (struct segment_report){.fault = SEGMENT_FAILED};
 	if (r == NULL)
 		return (report->fault);
 	if (blob_read_at(&sealed, dir, name, SEGMENT_SEALED_MAX) == -1)

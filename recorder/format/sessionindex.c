@@ -29,21 +29,27 @@ segment_write(const struct sessionindex_segment *s, struct blob *to)
 {
 	char name[SEGMENT_NAME_MAX];
 
-	if ((s->made == SESSIONINDEX_RECOVERED ? segment_recovered_name : segment_name)(name, s->track, s->number) == -1)
+	if ((s->made == SESSIONINDEX_RECOVERED ? segment_recovered_name : segment_name)(
+	        name, s->track, s->number) == -1)
 		return (-1);
-	return (blob_add_format(to, "{\"name\":\"%s\",\"sha256\":\"", name) |
+	return (
+	    blob_add_format(to, "{\"name\":\"%s\",\"sha256\":\"", name) |
 	    blob_add_hex(to, s->sealed.sha256, SEGMENT_SHA256) |
-	    blob_add_format(to, "\",\"size\":%llu,\"begin_ms\":%llu,\"end_ms\":%llu,\"events\":%u,\"cols\":%u,\"rows\":%u,"
-	    "\"keyframe\":%s,\"recovered\":%s}", (unsigned long long)s->sealed.size, (unsigned long long)s->begin_ms,
-	    (unsigned long long)s->end_ms, s->events, s->cols, s->rows,
-	    s->keyframe == SESSIONINDEX_KEYFRAME ? "true" : "false", s->made == SESSIONINDEX_RECOVERED ? "true" : "false"));
+	    blob_add_format(to,
+	        "\",\"size\":%llu,\"begin_ms\":%llu,\"end_ms\":%llu,\"events\":%u,\"cols\":%u,\"rows\":%u,"
+	        "\"keyframe\":%s,\"recovered\":%s}",
+	        (unsigned long long)s->sealed.size, (unsigned long long)s->begin_ms, (unsigned long long)s->end_ms,
+	        s->events, s->cols, s->rows, s->keyframe == SESSIONINDEX_KEYFRAME ? "true" : "false",
+	        s->made == SESSIONINDEX_RECOVERED ? "true" : "false"));
 }
 
 int
 sessionindex_write(const struct sessionindex *index, struct blob *to)
 {
-	int failed = blob_add_format(to, "{\"version\":1,\"rec\":\"%s\",\"started_ms\":%lld,\"ended_ms\":%lld,\"cause\":",
-	    index->rec, (long long)index->started_ms, (long long)index->ended_ms) |
+	int failed =
+	    blob_add_format(to,
+	        "{\"version\":1,\"rec\":\"%s\",\"started_ms\":%lld,\"ended_ms\":%lld,\"cause\":", index->rec,
+	        (long long)index->started_ms, (long long)index->ended_ms) |
 	    blob_add_json(to, index->cause, strlen(index->cause)) | blob_add_text(to, ",\"segments\":[");
 
 	for (size_t i = 0; i < index->count; i++)
@@ -67,9 +73,11 @@ segment_fill(struct sessionindex_segment *s, const json_t *object)
 	const json_t *sha256 = json_object_get(object, "sha256");
 	enum segment_form form;
 
-	*s = (struct sessionindex_segment){ .number = 0 };
-	if (name == NULL || segment_name_parse(name, &s->track, &s->number, &form) == -1 || !json_is_string(sha256) ||
-	    hex_decode(json_string_value(sha256), json_string_length(sha256), s->sealed.sha256, SEGMENT_SHA256) == -1)
+	*s = (struct sessionindex_segment){.number = 0};
+	if (name == NULL || segment_name_parse(name, &s->track, &s->number, &form) == -1 ||
+	    !json_is_string(sha256) ||
+	    hex_decode(json_string_value(sha256), json_string_length(sha256), s->sealed.sha256, SEGMENT_SHA256) ==
+	        -1)
 		return (-1);
 	s->sealed.size = get_u64(object, "size");
 	s->begin_ms = get_u64(object, "begin_ms");
@@ -77,7 +85,8 @@ segment_fill(struct sessionindex_segment *s, const json_t *object)
 	s->events = (uint32_t)get_u64(object, "events");
 	s->cols = (unsigned)get_u64(object, "cols");
 	s->rows = (unsigned)get_u64(object, "rows");
-	s->keyframe = json_is_true(json_object_get(object, "keyframe")) ? SESSIONINDEX_KEYFRAME : SESSIONINDEX_NO_KEYFRAME;
+	s->keyframe =
+	    json_is_true(json_object_get(object, "keyframe")) ? SESSIONINDEX_KEYFRAME : SESSIONINDEX_NO_KEYFRAME;
 	s->made = json_is_true(json_object_get(object, "recovered")) ? SESSIONINDEX_RECOVERED : SESSIONINDEX_SEALED;
 	return (0);
 }
@@ -90,15 +99,16 @@ index_fill(struct sessionindex *index, const json_t *object)
 	const json_t *segments = json_object_get(object, "segments");
 	struct sessionindex_segment segment;
 
-	if (rec == NULL || strlen(rec) >= sizeof(index->rec) || cause == NULL || strlen(cause) >= sizeof(index->cause) ||
-	    !json_is_array(segments))
+	if (rec == NULL || strlen(rec) >= sizeof(index->rec) || cause == NULL ||
+	    strlen(cause) >= sizeof(index->cause) || !json_is_array(segments))
 		return (-1);
 	memcpy(index->rec, rec, strlen(rec) + 1);
 	memcpy(index->cause, cause, strlen(cause) + 1);
 	index->started_ms = json_integer_value(json_object_get(object, "started_ms"));
 	index->ended_ms = json_integer_value(json_object_get(object, "ended_ms"));
 	for (size_t i = 0; i < json_array_size(segments); i++)
-		if (segment_fill(&segment, json_array_get(segments, i)) == -1 || sessionindex_add(index, &segment) == -1)
+		if (segment_fill(&segment, json_array_get(segments, i)) == -1 ||
+		    sessionindex_add(index, &segment) == -1)
 			return (-1);
 	return (0);
 }
@@ -107,10 +117,10 @@ int
 sessionindex_parse(struct sessionindex *index, const void *text, size_t size)
 {
 	json_t *object = size > SESSIONINDEX_MAX ? NULL : json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
-	struct blob again = { .at = NULL };
+	struct blob again = {.at = NULL};
 	int result = -1;
 
-	*index = (struct sessionindex){ .count = 0 };
+	*index = (struct sessionindex){.count = 0};
 	if (json_is_object(object) && index_fill(index, object) == 0 && sessionindex_write(index, &again) == 0 &&
 	    again.size == size && memcmp(again.at, text, size) == 0)
 		result = 0;
@@ -125,5 +135,5 @@ void
 sessionindex_free(struct sessionindex *index)
 {
 	free(index->segments);
-	*index = (struct sessionindex){ .count = 0 };
+	*index = (struct sessionindex){.count = 0};
 }

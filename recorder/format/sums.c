@@ -121,7 +121,7 @@ sums_parse(struct sums *sums, const void *text, size_t size, unsigned *line)
 {
 	const char *at = text, *end = at + size;
 
-	*sums = (struct sums){ .lines = NULL };
+	*sums = (struct sums){.lines = NULL};
 	for (*line = 1; at < end; (*line)++) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
 
@@ -149,7 +149,7 @@ sums_free(struct sums *sums)
 	for (size_t i = 0; i < sums->count; i++)
 		free(sums->lines[i].name);
 	free(sums->lines);
-	*sums = (struct sums){ .lines = NULL };
+	*sums = (struct sums){.lines = NULL};
 }
 
 int

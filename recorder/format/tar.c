@@ -6,8 +6,8 @@
 
 /* POSIX.1-1988 ustar header: offsets and widths of the fields that we fill. */
 struct ustar {
-	char	name[100], mode[8], uid[8], gid[8], size[12], mtime[12], sum[8], type, link[100];
-	char	magic[6], version[2], uname[32], gname[32], major[8], minor[8], prefix[155], rest[12];
+	char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], sum[8], type, link[100];
+	char magic[6], version[2], uname[32], gname[32], major[8], minor[8], prefix[155], rest[12];
 };
 
 _Static_assert(sizeof(struct ustar) == TAR_BLOCK, "a ustar header is one block");
@@ -24,13 +24,14 @@ octal(char *field, size_t width, uint64_t value)
 int
 tar_header(struct blob *to, const struct tar_entry *entry)
 {
-	static const char modes[] = { [TAR_FILE] = 0, [TAR_PROGRAM] = 1, [TAR_DIRECTORY] = 1 };
-	struct ustar h = { .type = entry->kind == TAR_DIRECTORY ? '5' : '0' };
+	static const char modes[] = {[TAR_FILE] = 0, [TAR_PROGRAM] = 1, [TAR_DIRECTORY] = 1};
+	struct ustar h = {.type = entry->kind == TAR_DIRECTORY ? '5' : '0'};
 	size_t length = strlen(entry->name);
 	unsigned sum = 0;
 
 	if (length == 0 || length > TAR_NAME_MAX || entry->name[0] == '/' || entry->size >= (uint64_t)1 << 33 ||
-	    entry->modified < 0 || entry->modified >= (int64_t)1 << 33 || (entry->kind == TAR_DIRECTORY && entry->size != 0))
+	    entry->modified < 0 || entry->modified >= (int64_t)1 << 33 ||
+	    (entry->kind == TAR_DIRECTORY && entry->size != 0))
 		return (-1);
 	memcpy(h.name, entry->name, length);
 	octal(h.mode, sizeof(h.mode), modes[entry->kind] != 0 ? 0755 : 0644);

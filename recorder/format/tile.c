@@ -6,7 +6,7 @@
 
 enum { TILE_BYTES_MAX = TILE_WIDTH * MERKLE_SIZE, BUNDLE_BYTES_MAX = TILE_WIDTH * (TILE_ENTRY_MAX + 2) };
 
-#define TILE_NUMBER_MAX	1000000000000ULL	/* four groups of three digits */
+#define TILE_NUMBER_MAX 1000000000000ULL /* four groups of three digits */
 
 int
 tile_path(char out[TILE_PATH_MAX], struct tile tile)
@@ -14,17 +14,18 @@ tile_path(char out[TILE_PATH_MAX], struct tile tile)
 	unsigned groups[4], count = 0;
 	size_t at;
 
-	if (tile.level < TILE_ENTRIES || tile.level > TILE_LEVEL_MAX || tile.width == 0 || tile.width > TILE_WIDTH ||
-	    tile.number >= TILE_NUMBER_MAX)
+	if (tile.level < TILE_ENTRIES || tile.level > TILE_LEVEL_MAX || tile.width == 0 ||
+	    tile.width > TILE_WIDTH || tile.number >= TILE_NUMBER_MAX)
 		return (-1);
 	do {
 		groups[count++] = (unsigned)(tile.number % 1000);
 		tile.number /= 1000;
 	} while (tile.number > 0);
-	at = (size_t)(tile.level == TILE_ENTRIES ? snprintf(out, TILE_PATH_MAX, "tile/entries") :
-	    snprintf(out, TILE_PATH_MAX, "tile/%d", tile.level));
+	at = (size_t)(tile.level == TILE_ENTRIES ? snprintf(out, TILE_PATH_MAX, "tile/entries")
+	                                         : snprintf(out, TILE_PATH_MAX, "tile/%d", tile.level));
 	while (count-- > 0)
-		at += (size_t)snprintf(out + at, TILE_PATH_MAX - at, "/%s%03u", count > 0 ? "x" : "", groups[count]);
+		at +=
+		    (size_t)snprintf(out + at, TILE_PATH_MAX - at, "/%s%03u", count > 0 ? "x" : "", groups[count]);
 	if (tile.width < TILE_WIDTH)
 		(void)snprintf(out + at, TILE_PATH_MAX - at, ".p/%u", tile.width);
 	return (0);
@@ -39,7 +40,7 @@ tile_path_parse(struct tile *tile, const char *path)
 	unsigned width = TILE_WIDTH;
 	int at = 0;
 
-	*tile = (struct tile){ .width = 0 };
+	*tile = (struct tile){.width = 0};
 	if (strlen(path) >= TILE_PATH_MAX || sscanf(path, "tile/%7[^/]/%n", level, &at) != 1 || at == 0)
 		return (-1);
 	if (strcmp(level, "entries") == 0)
@@ -65,8 +66,8 @@ tile_of(struct tile *tile, int level, uint64_t index, uint64_t size)
 	if (level < TILE_ENTRIES || level > TILE_LEVEL_MAX || index >= count)
 		return (-1);
 	left = count - index / TILE_WIDTH * TILE_WIDTH;
-	*tile = (struct tile){ .level = level, .number = index / TILE_WIDTH,
-		.width = left < TILE_WIDTH ? (unsigned)left : TILE_WIDTH };
+	*tile = (struct tile){
+	    .level = level, .number = index / TILE_WIDTH, .width = left < TILE_WIDTH ? (unsigned)left : TILE_WIDTH};
 	return (0);
 }
 
@@ -76,7 +77,8 @@ tile_hash(const struct blob *content, struct tile tile, unsigned height, uint64_
 	uint64_t first = index << height, count = (uint64_t)1 << height;
 	struct merkle_hash row[TILE_WIDTH];
 
-	if (height > 8 || index >= TILE_WIDTH || first + count > tile.width || content->size < (size_t)tile.width * MERKLE_SIZE)
+	if (height > 8 || index >= TILE_WIDTH || first + count > tile.width ||
+	    content->size < (size_t)tile.width * MERKLE_SIZE)
 		return (-1);
 	memcpy(row, content->at + first * MERKLE_SIZE, (size_t)count * MERKLE_SIZE);
 	for (; count > 1; count /= 2)
@@ -90,7 +92,7 @@ tile_hash(const struct blob *content, struct tile tile, unsigned height, uint64_
 int
 tile_entry_add(struct blob *bundle, const void *entry, size_t size)
 {
-	const unsigned char length[2] = { (unsigned char)(size >> 8), (unsigned char)size };
+	const unsigned char length[2] = {(unsigned char)(size >> 8), (unsigned char)size};
 
 	if (size > TILE_ENTRY_MAX || blob_reserve(bundle, size + 2) == -1)
 		return (-1);
@@ -157,7 +159,8 @@ tile_shelf_fetch(void *from, unsigned level, uint64_t index, struct merkle_hash 
 	struct tile tile;
 
 	if (level / 8 > TILE_LEVEL_MAX || index >= UINT64_MAX >> (height + 1) ||
-	    tile_of(&tile, (int)(level / 8), ((index + 1) << height) - 1, shelf->size) == -1 || shelf_hold(shelf, tile) == -1)
+	    tile_of(&tile, (int)(level / 8), ((index + 1) << height) - 1, shelf->size) == -1 ||
+	    shelf_hold(shelf, tile) == -1)
 		return (-1);
 	return (tile_hash(&shelf->content, shelf->held, height, index % ((uint64_t)TILE_WIDTH >> height), out));
 }

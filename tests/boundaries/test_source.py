@@ -172,7 +172,7 @@ def long_file_faults(files):
         count = len(text.splitlines())
         header = path.removesuffix(".c") + ".h"
         said = tree.first_comment(path, text) + tree.first_comment(header, files.get(header, ""))
-        if count > LINES_MAX and not re.search(r"\bone\s+(?:\*\s+)?(file|thing)\b", said):
+        if count > LINES_MAX and not re.search(r"(?i)\bone\s+(?:\*\s+)?(file|thing)\b", said):
             faults.append(f"{path}: {count} lines, and its first comment does not say why it is still one thing")
     return faults
 

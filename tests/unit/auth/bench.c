@@ -304,11 +304,13 @@ bench_begin(struct bench *b, const char *methods, const char *more)
 	assert_non_null(mkdtemp(b->dir));
 	assert_non_null(b->loop = loop_new());
 	assert_non_null(b->late = timer_new(b->loop, on_late, b));
-	free(bench_run(b, "ssh-keygen -q -t ed25519 -N '' -C '' -f host && ssh-keygen -q -t ed25519 -N '' -C '' -f ca"));
+	free(bench_run(
+	    b, "ssh-keygen -q -t ed25519 -N '' -C '' -f host && ssh-keygen -q -t ed25519 -N '' -C '' -f ca"));
 	public_read(b, "host", b->host_key);
 	file_write(b, "users.oath", "HOTP/T30/6 alice - " SECRET "\n");
 	snprintf(b->settings, sizeof(b->settings),
-	    "auth required pam_oath.so usersfile=%s/users.oath window=3 digits=6\naccount required pam_permit.so\n", b->dir);
+	    "auth required pam_oath.so usersfile=%s/users.oath window=3 digits=6\naccount required pam_permit.so\n",
+	    b->dir);
 	file_write(b, "lodge", b->settings);
 	snprintf(b->settings, sizeof(b->settings),
 	    "HostKey %s/host\nUserCAKey %s/ca\nPAMDirectory %s\nPAMTimeout 20s\nRecordingRecipients age1none\n"
@@ -442,8 +444,8 @@ signature_is(const uint8_t host_key[51], struct bytes signature, struct bytes te
 	struct reader r = reader_of(signature);
 	struct bytes kind = reader_get_bytes(&r), raw = reader_get_bytes(&r);
 	int good = reader_end(&r) && bytes_are(kind, "ssh-ed25519") &&
-	    EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, pkey) == 1 &&
-	    EVP_DigestVerify(ctx, raw.at, raw.len, text.at, text.len) == 1;
+	           EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, pkey) == 1 &&
+	           EVP_DigestVerify(ctx, raw.at, raw.len, text.at, text.len) == 1;
 
 	EVP_MD_CTX_free(ctx);
 	EVP_PKEY_free(pkey);

@@ -34,7 +34,7 @@ struct bench {
 	struct timer *late;
 	int is_late;
 	int64_t *clock; /* {boot, wall} offsets in ms */
-	int memory;	/* the table that outlives auth */
+	int memory;     /* the table that outlives auth */
 	pid_t auth, pam;
 	struct end gateway, policy, pam_link;
 	uint8_t host_key[51];

@@ -97,7 +97,8 @@ proofs_that_are_none(void **state)
 	assert_false(visit_prove(&v, &b.alice, id_of(&v), v.login, b.alice.blob));
 	policy_event(&v, "publickey", REASON_BAD_SIGNATURE);
 	/* libssh drops the try: not counted again, whether session says so or not */
-	peer_post(v.s.peer, LOGIN_UNREADABLE, login_unreadable, .login = bytes_text(v.login), .reason = REASON_WEAK_KEY);
+	peer_post(
+	    v.s.peer, LOGIN_UNREADABLE, login_unreadable, .login = bytes_text(v.login), .reason = REASON_WEAK_KEY);
 	policy_person(&v, "alice", REASON_NONE);
 	/* one bit of the text changed */
 	proof_make(&b.alice, id_of(&v), v.login, NULL, &text, &signature);
@@ -168,8 +169,8 @@ every_kind_of_key(void **state)
 {
 	/* Those that are bound to a host are bound to one that is not this. */
 	static const enum reason expect[] = {REASON_BAD_SIGNATURE, REASON_BAD_SIGNATURE, REASON_NONE, REASON_NONE,
-	    REASON_NONE, REASON_NONE, REASON_WEAK_KEY, REASON_WEAK_KEY, REASON_WEAK_KEY, REASON_BAD_SIGNATURE, REASON_NONE,
-	    REASON_NO_TOUCH, REASON_NO_TOUCH};
+	    REASON_NONE, REASON_NONE, REASON_WEAK_KEY, REASON_WEAK_KEY, REASON_WEAK_KEY, REASON_BAD_SIGNATURE,
+	    REASON_NONE, REASON_NO_TOUCH, REASON_NO_TOUCH};
 	uint8_t blob[2048], text[4096], signature[2048], hash[32];
 	struct bench b;
 	struct visit v;
@@ -188,7 +189,8 @@ every_kind_of_key(void **state)
 		struct bytes t = bytes_of(text, unhex(vectors[i].text, text, sizeof(text)));
 		struct bytes s = bytes_of(signature, unhex(vectors[i].signature, signature, sizeof(signature)));
 
-		peer_post(v.s.peer, PROOF, proof, .ask = ++v.ask, .leg = 0, .key = k, .signature = s, .signed_data = t);
+		peer_post(
+		    v.s.peer, PROOF, proof, .ask = ++v.ask, .leg = 0, .key = k, .signature = s, .signed_data = t);
 		if (end_expect(&b, &v.s, MSG_PROOF_RESULT)->proof_result.good != (expect[i] == REASON_NONE))
 			fail_msg("%s", vectors[i].name);
 		if (expect[i] != REASON_NONE)
@@ -383,8 +385,8 @@ pam_in_trouble(void **state)
 	visit_result(&v, LOGIN_FAILURE, REASON_PROTOCOL);
 	/* gateway could not start one */
 	visit_step(&v, LOGIN_KEYBOARD);
-	peer_post(b.gateway.peer, PAM_GONE, pam_gone,
-	    .ask = end_expect(&b, &b.gateway, MSG_PAM_WANTED)->pam_wanted.ask);
+	peer_post(
+	    b.gateway.peer, PAM_GONE, pam_gone, .ask = end_expect(&b, &b.gateway, MSG_PAM_WANTED)->pam_wanted.ask);
 	policy_event(&v, "keyboard-interactive", REASON_PAM_TROUBLE);
 	visit_result(&v, LOGIN_FAILURE, REASON_PAM_TROUBLE);
 	/* a new request gives the conversation up, and that was a try */
@@ -393,7 +395,8 @@ pam_in_trouble(void **state)
 	policy_event(&v, "keyboard-interactive", REASON_PROTOCOL);
 	/* so does one that cannot be read */
 	visit_prompted(&v);
-	peer_post(v.s.peer, LOGIN_UNREADABLE, login_unreadable, .login = bytes_text(v.login), .reason = REASON_PROTOCOL);
+	peer_post(
+	    v.s.peer, LOGIN_UNREADABLE, login_unreadable, .login = bytes_text(v.login), .reason = REASON_PROTOCOL);
 	policy_event(&v, "publickey", REASON_PROTOCOL);
 	visit_answer(&v, "123456"); /* goes nowhere */
 	visit_prompted(&v);

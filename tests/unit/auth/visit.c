@@ -66,8 +66,8 @@ result_check(struct visit *v, uint32_t ask, enum login_outcome outcome, enum rea
 	const struct msg_login_result *r = &end_expect(v->b, &v->s, MSG_LOGIN_RESULT)->login_result;
 
 	if (r->outcome != outcome || r->reason != reason)
-		fail_msg("outcome %u [%s] where %d [%s] was expected", r->outcome, reason_code(r->reason), (int)outcome,
-		    reason_code(reason));
+		fail_msg("outcome %u [%s] where %d [%s] was expected", r->outcome, reason_code(r->reason),
+		    (int)outcome, reason_code(reason));
 	assert_int_equal(r->ask, ask);
 	is_text(r->person, outcome == LOGIN_SUCCESS ? "alice" : "");
 	if (outcome == LOGIN_PARTIAL)

@@ -19,8 +19,8 @@
 #include "format/bech32.h"
 
 /* C2SP age.md's own example of a key pair's spelling. */
-#define SPEC_IDENTITY	"AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX"
-#define SPEC_RECIPIENT	"age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj"
+#define SPEC_IDENTITY "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX"
+#define SPEC_RECIPIENT "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj"
 
 static char workdir[] = "/tmp/age_test.XXXXXX";
 
@@ -33,7 +33,8 @@ run(const char *const argv[], const char *out)
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		if (freopen(out == NULL ? "/dev/null" : out, "w", stdout) == NULL || freopen("/dev/null", "w", stderr) == NULL)
+		if (freopen(out == NULL ? "/dev/null" : out, "w", stdout) == NULL ||
+		    freopen("/dev/null", "w", stderr) == NULL)
 			_exit(126);
 		(void)execvp(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(127);
@@ -63,7 +64,7 @@ file_write(const char *name, const void *from, size_t size)
 static struct blob
 file_read(const char *name)
 {
-	struct blob b = { .at = NULL };
+	struct blob b = {.at = NULL};
 	char path[256];
 	FILE *f;
 
@@ -77,7 +78,7 @@ file_read(const char *name)
 static struct blob
 pattern(size_t size)
 {
-	struct blob b = { .at = NULL };
+	struct blob b = {.at = NULL};
 
 	assert_int_equal(blob_reserve(&b, size + 1), 0);
 	for (size_t i = 0; i < size; i++)
@@ -90,14 +91,15 @@ static struct blob
 sealed_for(const struct age_recipient *recipients, size_t count, const struct blob *plain)
 {
 	unsigned char file_key[AGE_FILE_KEY_SIZE];
-	struct blob out = { .at = NULL };
+	struct blob out = {.at = NULL};
 	struct age_writer *w;
 
 	assert_int_equal(age_file_key_make(file_key), 0);
 	assert_int_equal(age_header_make(&out, file_key, recipients, count), 0);
 	assert_non_null(w = age_writer_new(file_key, age_sink_blob, &out));
-	for (size_t at = 0; at < plain->size; at += 1000)	/* pieces that do not fit the chunks */
-		assert_int_equal(age_writer_add(w, plain->at + at, plain->size - at < 1000 ? plain->size - at : 1000), AGE_OK);
+	for (size_t at = 0; at < plain->size; at += 1000) /* pieces that do not fit the chunks */
+		assert_int_equal(
+		    age_writer_add(w, plain->at + at, plain->size - at < 1000 ? plain->size - at : 1000), AGE_OK);
 	assert_int_equal(age_writer_end(w), AGE_OK);
 	age_writer_free(w);
 	return (out);
@@ -105,9 +107,10 @@ sealed_for(const struct age_recipient *recipients, size_t count, const struct bl
 
 /* Opens `file` in pieces of `piece` bytes; *chunk is the reader's when it ended. */
 static enum age_error
-opened(const struct age_identity *identity, const struct blob *file, size_t piece, struct blob *plain, uint64_t *chunk)
+opened(
+    const struct age_identity *identity, const struct blob *file, size_t piece, struct blob *plain, uint64_t *chunk)
 {
-	struct age_reader *r = age_reader_new((struct age_keyring){ identity, 1 }, age_sink_blob, plain);
+	struct age_reader *r = age_reader_new((struct age_keyring){identity, 1}, age_sink_blob, plain);
 	enum age_error why = AGE_OK;
 
 	assert_non_null(r);
@@ -151,11 +154,16 @@ static void
 odd_keys_are_refused(void **state)
 {
 	static const char *const bad[] = {
-		"", "age1", "age", "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujw",
-		"age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwk",
-		"AGE1ZVKYG2LQZRAA2LNJVQEJ32NKUU0UES2S82HZRYE869XEEXVN73EQUNUJWJ",
-		"age1Zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj",
-		"agf1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj", SPEC_RECIPIENT " ", SPEC_IDENTITY,
+	    "",
+	    "age1",
+	    "age",
+	    "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujw",
+	    "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwk",
+	    "AGE1ZVKYG2LQZRAA2LNJVQEJ32NKUU0UES2S82HZRYE869XEEXVN73EQUNUJWJ",
+	    "age1Zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj",
+	    "agf1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj",
+	    SPEC_RECIPIENT " ",
+	    SPEC_IDENTITY,
 	};
 	struct age_recipient recipient;
 	struct age_identity identity;
@@ -166,8 +174,11 @@ odd_keys_are_refused(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(age_recipient_parse(&recipient, bad[i]), -1);
 	assert_int_equal(age_identity_parse(&identity, SPEC_RECIPIENT), -1);
-	assert_int_equal(age_identity_parse(&identity, "age-secret-key-1gfpyysjzgfpyysjzgfpyysjzgfpyysjzgfpyysjzgfpyysjzgfpq4egaex"), -1);
-	assert_int_equal(age_identities_read(many, 2, "# c\n\n" SPEC_IDENTITY "\nrubbish\n", 5 + 74 + 9, &line), -1);
+	assert_int_equal(age_identity_parse(&identity,
+	                     "age-secret-key-1gfpyysjzgfpyysjzgfpyysjzgfpyysjzgfpyysjzgfpyysjzgfpq4egaex"),
+	    -1);
+	assert_int_equal(
+	    age_identities_read(many, 2, "# c\n\n" SPEC_IDENTITY "\nrubbish\n", 5 + 74 + 9, &line), -1);
 	assert_int_equal(line, 4);
 	assert_int_equal(age_identities_read(many, 2, "# c\n\n" SPEC_IDENTITY "\n", 5 + 75, &line), 1);
 	assert_int_equal(age_identities_read(many, 2, "# c\n", 4, &line), -1);
@@ -177,7 +188,7 @@ odd_keys_are_refused(void **state)
 static void
 what_we_write_stock_age_opens(void **state)
 {
-	static const size_t sizes[] = { 0, 1, 65535, 65536, 65537, 131072, 300000 };
+	static const size_t sizes[] = {0, 1, 65535, 65536, 65537, 131072, 300000};
 	struct age_identity ours[3];
 	struct age_recipient recipients[3];
 	char key[AGE_IDENTITY_TEXT + 1], in[256], keyfile[256], out[256];
@@ -196,7 +207,7 @@ what_we_write_stock_age_opens(void **state)
 		assert_int_equal(age_identity_text(&ours[i % 3], key), 0);
 		file_write("key", key, strlen(key));
 		file_write("file.age", file.at, file.size);
-		assert_int_equal(run((const char *const[]){ "age", "-d", "-i", keyfile, in, NULL }, out), 0);
+		assert_int_equal(run((const char *const[]){"age", "-d", "-i", keyfile, in, NULL}, out), 0);
 		back = file_read("plain");
 		assert_int_equal(back.size, plain.size);
 		assert_memory_equal(back.at, plain.at, plain.size);
@@ -209,7 +220,7 @@ what_we_write_stock_age_opens(void **state)
 static void
 what_stock_age_writes_we_open(void **state)
 {
-	static const size_t sizes[] = { 0, 1, 65535, 65536, 65537, 200000 };
+	static const size_t sizes[] = {0, 1, 65535, 65536, 65537, 200000};
 	char keyfile[256], in[256], out[256], public[AGE_RECIPIENT_TEXT];
 	struct age_identity identity;
 	struct age_recipient recipient;
@@ -221,21 +232,24 @@ what_stock_age_writes_we_open(void **state)
 	path_in(keyfile, "stock.key");
 	path_in(in, "plain");
 	path_in(out, "stock.age");
-	assert_int_equal(run((const char *const[]){ "age-keygen", "-o", keyfile, NULL }, NULL), 0);
+	assert_int_equal(run((const char *const[]){"age-keygen", "-o", keyfile, NULL}, NULL), 0);
 	text = file_read("stock.key");
 	assert_int_equal(age_identities_read(&identity, 1, (const char *)text.at, text.size, &line), 1);
 	blob_free(&text);
 	recipient = public_of(&identity);
 	assert_int_equal(age_recipient_text(&recipient, public), 0);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		static const size_t pieces[] = { 1, 17, 65536, 1 << 20 };
+		static const size_t pieces[] = {1, 17, 65536, 1 << 20};
 		struct blob plain = pattern(sizes[i]), file;
 
 		file_write("plain", plain.at, plain.size);
-		assert_int_equal(run((const char *const[]){ "age", "-r", public, "-r", SPEC_RECIPIENT, "-o", out, in, NULL }, NULL), 0);
+		assert_int_equal(
+		    run((const char *const[]){"age", "-r", public, "-r", SPEC_RECIPIENT, "-o", out, in, NULL},
+		        NULL),
+		    0);
 		file = file_read("stock.age");
 		for (size_t p = 0; p < sizeof(pieces) / sizeof(pieces[0]); p++) {
-			struct blob back = { .at = NULL };
+			struct blob back = {.at = NULL};
 
 			assert_int_equal(opened(&identity, &file, pieces[p], &back, &chunk), AGE_OK);
 			assert_int_equal(back.size, plain.size);
@@ -253,7 +267,7 @@ every_flip_and_cut_is_found(void **state)
 {
 	struct age_identity identity;
 	struct age_recipient recipient;
-	struct blob plain = pattern(100), file, back = { .at = NULL };
+	struct blob plain = pattern(100), file, back = {.at = NULL};
 	uint64_t chunk;
 
 	(void)state;
@@ -269,7 +283,7 @@ every_flip_and_cut_is_found(void **state)
 		}
 	}
 	for (size_t cut = 0; cut < file.size; cut++) {
-		const struct blob shorter = { .at = file.at, .size = cut };
+		const struct blob shorter = {.at = file.at, .size = cut};
 
 		assert_int_not_equal(opened(&identity, &shorter, 4096, &back, &chunk), AGE_OK);
 		assert_int_equal(back.size, 0);
@@ -282,16 +296,21 @@ every_flip_and_cut_is_found(void **state)
 static void
 the_failing_chunk_is_named(void **state)
 {
-	static const struct { const char *what; size_t at_chunk; long at; enum age_error why; } rows[] = {
-		{ "flip in the first", 0, 5, AGE_CHUNK_FORGED },
-		{ "flip in the third", 2, 60000, AGE_CHUNK_FORGED },
-		{ "flip in the last tag", 4, -1, AGE_CHUNK_FORGED },
-		{ "cut behind the second", 2, -2, AGE_TRUNCATED },
-		{ "bytes added", 4, -3, AGE_CHUNK_FORGED },
+	static const struct {
+		const char *what;
+		size_t at_chunk;
+		long at;
+		enum age_error why;
+	} rows[] = {
+	    {"flip in the first", 0, 5, AGE_CHUNK_FORGED},
+	    {"flip in the third", 2, 60000, AGE_CHUNK_FORGED},
+	    {"flip in the last tag", 4, -1, AGE_CHUNK_FORGED},
+	    {"cut behind the second", 2, -2, AGE_TRUNCATED},
+	    {"bytes added", 4, -3, AGE_CHUNK_FORGED},
 	};
 	struct age_identity identity;
 	struct age_recipient recipient;
-	struct blob plain = pattern(4 * 65536 + 10), file, back = { .at = NULL };
+	struct blob plain = pattern(4 * 65536 + 10), file, back = {.at = NULL};
 	size_t header;
 	uint64_t chunk;
 
@@ -302,7 +321,7 @@ the_failing_chunk_is_named(void **state)
 	assert_int_equal(age_header_measure(file.at, file.size, &header, NULL), AGE_OK);
 	header += AGE_NONCE_SIZE;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct blob copy = { .at = NULL };
+		struct blob copy = {.at = NULL};
 
 		assert_int_equal(blob_add(&copy, file.at, file.size), 0);
 		if (rows[i].at >= 0)
@@ -326,25 +345,33 @@ the_failing_chunk_is_named(void **state)
 static void
 strange_headers_are_refused(void **state)
 {
-	static const struct { const char *text; enum age_error why; } rows[] = {
-		{ "", AGE_TRUNCATED },
-		{ "age-encryption.org/v2\n", AGE_MALFORMED },
-		{ "age-encryption.org/v1\r\n", AGE_MALFORMED },
-		{ "age-encryption.org/v1\n--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", AGE_MALFORMED },
-		{ "age-encryption.org/v1\n->  X25519\n\n--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", AGE_MALFORMED },
-		{ "age-encryption.org/v1\n-> \n\n--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", AGE_MALFORMED },
-		{ "age-encryption.org/v1\n-> grease\nAB=\n--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", AGE_MALFORMED },
-		{ "age-encryption.org/v1\n-> grease\nAB\n--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", AGE_MALFORMED },
-		{ "age-encryption.org/v1\n-> grease\n\n--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", AGE_MALFORMED },
-		{ "age-encryption.org/v1\n-> grease x y\n\n--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", AGE_OK },
-		{ "age-encryption.org/v1\n-> grease x y\n\n--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", AGE_TRUNCATED },
+	static const struct {
+		const char *text;
+		enum age_error why;
+	} rows[] = {
+	    {"", AGE_TRUNCATED},
+	    {"age-encryption.org/v2\n", AGE_MALFORMED},
+	    {"age-encryption.org/v1\r\n", AGE_MALFORMED},
+	    {"age-encryption.org/v1\n--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", AGE_MALFORMED},
+	    {"age-encryption.org/v1\n->  X25519\n\n--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n",
+	        AGE_MALFORMED},
+	    {"age-encryption.org/v1\n-> \n\n--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", AGE_MALFORMED},
+	    {"age-encryption.org/v1\n-> grease\nAB=\n--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n",
+	        AGE_MALFORMED},
+	    {"age-encryption.org/v1\n-> grease\nAB\n--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n",
+	        AGE_MALFORMED},
+	    {"age-encryption.org/v1\n-> grease\n\n--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", AGE_MALFORMED},
+	    {"age-encryption.org/v1\n-> grease x y\n\n--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", AGE_OK},
+	    {"age-encryption.org/v1\n-> grease x y\n\n--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+	        AGE_TRUNCATED},
 	};
-	struct blob many = { .at = NULL };
+	struct blob many = {.at = NULL};
 	size_t header, stanzas;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		assert_int_equal(age_header_measure((const unsigned char *)rows[i].text, strlen(rows[i].text), &header, &stanzas),
+		assert_int_equal(age_header_measure(
+		                     (const unsigned char *)rows[i].text, strlen(rows[i].text), &header, &stanzas),
 		    rows[i].why);
 	assert_int_equal(blob_add_text(&many, "age-encryption.org/v1\n"), 0);
 	for (unsigned i = 0; i <= AGE_RECIPIENTS_MAX; i++)
@@ -361,10 +388,11 @@ strange_headers_are_refused(void **state)
 static void
 only_recipients_open_and_the_log_key_is_its_own(void **state)
 {
-	unsigned char file_key[AGE_FILE_KEY_SIZE], again[AGE_FILE_KEY_SIZE], log_key[AGE_KEY_SIZE], header_key[AGE_KEY_SIZE];
+	unsigned char file_key[AGE_FILE_KEY_SIZE], again[AGE_FILE_KEY_SIZE], log_key[AGE_KEY_SIZE],
+	    header_key[AGE_KEY_SIZE];
 	struct age_identity identity, other;
 	struct age_recipient recipient;
-	struct blob header = { .at = NULL };
+	struct blob header = {.at = NULL};
 	size_t size;
 
 	(void)state;
@@ -373,8 +401,10 @@ only_recipients_open_and_the_log_key_is_its_own(void **state)
 	recipient = public_of(&identity);
 	assert_int_equal(age_file_key_make(file_key), 0);
 	assert_int_equal(age_header_make(&header, file_key, &recipient, 1), 0);
-	assert_int_equal(age_header_open(header.at, header.size, (struct age_keyring){ &other, 1 }, again, &size), AGE_NOT_FOR_US);
-	assert_int_equal(age_header_open(header.at, header.size, (struct age_keyring){ &identity, 1 }, again, &size), AGE_OK);
+	assert_int_equal(
+	    age_header_open(header.at, header.size, (struct age_keyring){&other, 1}, again, &size), AGE_NOT_FOR_US);
+	assert_int_equal(
+	    age_header_open(header.at, header.size, (struct age_keyring){&identity, 1}, again, &size), AGE_OK);
 	assert_int_equal(size, header.size);
 	assert_memory_equal(again, file_key, sizeof(file_key));
 	assert_int_equal(age_header_make(&header, file_key, &recipient, 0), -1);
@@ -388,17 +418,20 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(keys_are_spelt_as_the_standard_does),
-		cmocka_unit_test(odd_keys_are_refused),
-		cmocka_unit_test(what_we_write_stock_age_opens),
-		cmocka_unit_test(what_stock_age_writes_we_open),
-		cmocka_unit_test(every_flip_and_cut_is_found),
-		cmocka_unit_test(the_failing_chunk_is_named),
-		cmocka_unit_test(strange_headers_are_refused),
-		cmocka_unit_test(only_recipients_open_and_the_log_key_is_its_own),
+	    cmocka_unit_test(keys_are_spelt_as_the_standard_does),
+	    cmocka_unit_test(odd_keys_are_refused),
+	    cmocka_unit_test(what_we_write_stock_age_opens),
+	    cmocka_unit_test(what_stock_age_writes_we_open),
+	    cmocka_unit_test(every_flip_and_cut_is_found),
+	    cmocka_unit_test(the_failing_chunk_is_named),
+	    cmocka_unit_test(strange_headers_are_refused),
+	    cmocka_unit_test(only_recipients_open_and_the_log_key_is_its_own),
 	};
 
 	if (mkdtemp(workdir) == NULL)
 		return (1);
-	return (cmocka_run_group_tests(tests, NULL, NULL) == 0 && run((const char *const[]){ "rm", "-r", workdir, NULL }, NULL) == 0 ? 0 : 1);
+	return (cmocka_run_group_tests(tests, NULL, NULL) == 0 &&
+	                run((const char *const[]){"rm", "-r", workdir, NULL}, NULL) == 0
+	            ? 0
+	            : 1);
 }

@@ -11,29 +11,30 @@
 
 #include "format/cast.h"
 
-static const struct cast_source out = { 0, CAST_STREAM_OUT }, err = { 0, CAST_STREAM_ERR }, in = { 0, CAST_STREAM_IN };
+static const struct cast_source out = {0, CAST_STREAM_OUT}, err = {0, CAST_STREAM_ERR}, in = {0, CAST_STREAM_IN};
 
 static void
 the_text_is_the_golden_one(void **state)
 {
-	static const char golden[] =
-	    "{\"version\":3,\"term\":{\"cols\":80,\"rows\":24,\"type\":\"xterm-256color\"},\"timestamp\":1700000000,\"title\":\"alice on \\\"osv1\\\"\"}\n"
-	    "#K {\"keyframe\":false}\n"
-	    "[0.250,\"o\",\"\\u001b[1mhi\\r\\n\"]\n"
-	    "[1.000,\"i\",\"ls\\u007f\\u0000\"]\n"
-	    "[0.000,\"o\",\"gr\"]\n"
-	    "[0.100,\"o\",\"\xc3\xbc\xc3\x9f\"]\n"
-	    "#B {\"b64\":\"Yf/DKA==\"}\n"
-	    "[0.000,\"o\",\"a\xef\xbf\xbd\xef\xbf\xbd(\"]\n"
-	    "#C {\"channel\":0,\"stream\":\"err\"}\n"
-	    "[0.000,\"o\",\"oops\"]\n"
-	    "[0.000,\"r\",\"132x43\"]\n"
-	    "[0.000,\"m\",\"exec \\\"ls\\\"\"]\n"
-	    "#B {\"b64\":\"4oI=\"}\n"
-	    "[2.000,\"o\",\"\xef\xbf\xbd\xef\xbf\xbd\"]\n"
-	    "[0.000,\"x\",\"3\"]\n";
-	const struct cast_head head = { .cols = 80, .rows = 24, .started = 1700000000, .term = "xterm-256color", .title = "alice on \"osv1\"" };
-	struct blob text = { .at = NULL };
+	static const char golden[] = "{\"version\":3,\"term\":{\"cols\":80,\"rows\":24,\"type\":\"xterm-256color\"}"
+	                             ",\"timestamp\":1700000000,\"title\":\"alice on \\\"osv1\\\"\"}\n"
+	                             "#K {\"keyframe\":false}\n"
+	                             "[0.250,\"o\",\"\\u001b[1mhi\\r\\n\"]\n"
+	                             "[1.000,\"i\",\"ls\\u007f\\u0000\"]\n"
+	                             "[0.000,\"o\",\"gr\"]\n"
+	                             "[0.100,\"o\",\"\xc3\xbc\xc3\x9f\"]\n"
+	                             "#B {\"b64\":\"Yf/DKA==\"}\n"
+	                             "[0.000,\"o\",\"a\xef\xbf\xbd\xef\xbf\xbd(\"]\n"
+	                             "#C {\"channel\":0,\"stream\":\"err\"}\n"
+	                             "[0.000,\"o\",\"oops\"]\n"
+	                             "[0.000,\"r\",\"132x43\"]\n"
+	                             "[0.000,\"m\",\"exec \\\"ls\\\"\"]\n"
+	                             "#B {\"b64\":\"4oI=\"}\n"
+	                             "[2.000,\"o\",\"\xef\xbf\xbd\xef\xbf\xbd\"]\n"
+	                             "[0.000,\"x\",\"3\"]\n";
+	const struct cast_head head = {
+	    .cols = 80, .rows = 24, .started = 1700000000, .term = "xterm-256color", .title = "alice on \"osv1\""};
+	struct blob text = {.at = NULL};
 	struct cast_writer *w = cast_writer_new(&text, &head, 1000);
 
 	(void)state;
@@ -58,9 +59,9 @@ the_text_is_the_golden_one(void **state)
 }
 
 struct taken {
-	struct blob	streams[3];
-	unsigned	events, facts, heads;
-	uint64_t	last_ms;
+	struct blob streams[3];
+	unsigned events, facts, heads;
+	uint64_t last_ms;
 };
 
 static int
@@ -100,14 +101,14 @@ on_fact(void *self, char letter, const char *json)
 static void
 noise_comes_back_byte_for_byte(void **state)
 {
-	struct blob text = { .at = NULL }, sent[3] = { { .at = NULL }, { .at = NULL }, { .at = NULL } };
-	struct cast_writer *w = cast_writer_new(&text, &(struct cast_head){ .started = 1 }, 0);
+	struct blob text = {.at = NULL}, sent[3] = {{.at = NULL}, {.at = NULL}, {.at = NULL}};
+	struct cast_writer *w = cast_writer_new(&text, &(struct cast_head){.started = 1}, 0);
 	static unsigned char frame[200000];
 	unsigned noise = 7;
 
 	(void)state;
 	for (unsigned i = 0; i < 400; i++) {
-		struct cast_source source = { .channel = i / 150, .stream = (noise >> 20) % 3 };
+		struct cast_source source = {.channel = i / 150, .stream = (noise >> 20) % 3};
 		size_t size = i == 37 ? sizeof(frame) : (noise >> 8) % 50;
 
 		for (size_t j = 0; j < size; j++) {
@@ -125,12 +126,14 @@ noise_comes_back_byte_for_byte(void **state)
 	assert_int_equal(cast_writer_end(w, 5000), 0);
 	cast_writer_free(w);
 	for (size_t piece = 1; piece < 100000; piece = piece * 7 + 1) {
-		struct taken taken = { .events = 0 };
-		struct cast_watcher watcher = { on_head, on_event, on_fact, &taken };
+		struct taken taken = {.events = 0};
+		struct cast_watcher watcher = {on_head, on_event, on_fact, &taken};
 		struct cast_reader *r = cast_reader_new(&watcher);
 
 		for (size_t at = 0; at < text.size; at += piece)
-			assert_int_equal(cast_reader_add(r, text.at + at, text.size - at < piece ? text.size - at : piece), CAST_OK);
+			assert_int_equal(
+			    cast_reader_add(r, text.at + at, text.size - at < piece ? text.size - at : piece),
+			    CAST_OK);
 		assert_int_equal(cast_reader_end(r), CAST_OK);
 		cast_reader_free(r);
 		assert_int_equal(taken.heads, 1);
@@ -150,35 +153,38 @@ static void
 malformed_text_is_refused(void **state)
 {
 #define HEAD "{\"version\":3,\"term\":{\"cols\":80,\"rows\":24}}\n"
-	static const struct { const char *text; enum cast_error why; } rows[] = {
-		{ HEAD, CAST_OK },
-		{ HEAD "# by hand\n#\n[1, \"o\", \"x\"]\n", CAST_OK },
-		{ HEAD "[0.5,\"z\",\"unknown codes pass\"]\n", CAST_OK },
-		{ "", CAST_MALFORMED },
-		{ "[0,\"o\",\"x\"]\n", CAST_MALFORMED },
-		{ "{\"version\":2,\"width\":80,\"height\":24}\n", CAST_MALFORMED },
-		{ "{\"version\":3,\"term\":{\"cols\":0,\"rows\":24}}\n", CAST_MALFORMED },
-		{ HEAD "[0,\"o\",\"x\"]", CAST_MALFORMED },
-		{ HEAD "\n", CAST_MALFORMED },
-		{ HEAD "[-1,\"o\",\"x\"]\n", CAST_MALFORMED },
-		{ HEAD "[1e99,\"o\",\"x\"]\n", CAST_MALFORMED },
-		{ HEAD "[1,\"oo\",\"x\"]\n", CAST_MALFORMED },
-		{ HEAD "[1,\"o\",\"x\",1]\n", CAST_MALFORMED },
-		{ HEAD "[1,\"o\",1]\n", CAST_MALFORMED },
-		{ HEAD "[1,\"r\",\"80\"]\n", CAST_MALFORMED },
-		{ HEAD "[1,\"r\",\"999999x1\"]\n", CAST_MALFORMED },
-		{ HEAD "[1,\"o\",\"\xff\"]\n", CAST_MALFORMED },
-		{ HEAD "#B {\"b64\":\"AA==\"}\n", CAST_MALFORMED },
-		{ HEAD "#B {\"b64\":\"A\"}\n[0,\"o\",\"x\"]\n", CAST_MALFORMED },
-		{ HEAD "#B {\"b64\":\"AA==\"}\n[0,\"m\",\"x\"]\n", CAST_MALFORMED },
-		{ HEAD "#B {\"b64\":\"AA==\"}\n#B {\"b64\":\"AA==\"}\n", CAST_MALFORMED },
-		{ HEAD "#C {\"channel\":0,\"stream\":\"sideways\"}\n", CAST_MALFORMED },
-		{ HEAD "#E {broken\n", CAST_MALFORMED },
+	static const struct {
+		const char *text;
+		enum cast_error why;
+	} rows[] = {
+	    {HEAD, CAST_OK},
+	    {HEAD "# by hand\n#\n[1, \"o\", \"x\"]\n", CAST_OK},
+	    {HEAD "[0.5,\"z\",\"unknown codes pass\"]\n", CAST_OK},
+	    {"", CAST_MALFORMED},
+	    {"[0,\"o\",\"x\"]\n", CAST_MALFORMED},
+	    {"{\"version\":2,\"width\":80,\"height\":24}\n", CAST_MALFORMED},
+	    {"{\"version\":3,\"term\":{\"cols\":0,\"rows\":24}}\n", CAST_MALFORMED},
+	    {HEAD "[0,\"o\",\"x\"]", CAST_MALFORMED},
+	    {HEAD "\n", CAST_MALFORMED},
+	    {HEAD "[-1,\"o\",\"x\"]\n", CAST_MALFORMED},
+	    {HEAD "[1e99,\"o\",\"x\"]\n", CAST_MALFORMED},
+	    {HEAD "[1,\"oo\",\"x\"]\n", CAST_MALFORMED},
+	    {HEAD "[1,\"o\",\"x\",1]\n", CAST_MALFORMED},
+	    {HEAD "[1,\"o\",1]\n", CAST_MALFORMED},
+	    {HEAD "[1,\"r\",\"80\"]\n", CAST_MALFORMED},
+	    {HEAD "[1,\"r\",\"999999x1\"]\n", CAST_MALFORMED},
+	    {HEAD "[1,\"o\",\"\xff\"]\n", CAST_MALFORMED},
+	    {HEAD "#B {\"b64\":\"AA==\"}\n", CAST_MALFORMED},
+	    {HEAD "#B {\"b64\":\"A\"}\n[0,\"o\",\"x\"]\n", CAST_MALFORMED},
+	    {HEAD "#B {\"b64\":\"AA==\"}\n[0,\"m\",\"x\"]\n", CAST_MALFORMED},
+	    {HEAD "#B {\"b64\":\"AA==\"}\n#B {\"b64\":\"AA==\"}\n", CAST_MALFORMED},
+	    {HEAD "#C {\"channel\":0,\"stream\":\"sideways\"}\n", CAST_MALFORMED},
+	    {HEAD "#E {broken\n", CAST_MALFORMED},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct cast_watcher watcher = { .self = NULL };
+		struct cast_watcher watcher = {.self = NULL};
 		struct cast_reader *r = cast_reader_new(&watcher);
 
 		(void)cast_reader_add(r, (const unsigned char *)rows[i].text, strlen(rows[i].text));
@@ -191,9 +197,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_text_is_the_golden_one),
-		cmocka_unit_test(noise_comes_back_byte_for_byte),
-		cmocka_unit_test(malformed_text_is_refused),
+	    cmocka_unit_test(the_text_is_the_golden_one),
+	    cmocka_unit_test(noise_comes_back_byte_for_byte),
+	    cmocka_unit_test(malformed_text_is_refused),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -16,12 +16,15 @@
 #define D0 "0000000000000000000000000000000000000000000000000000000000000000"
 
 static const char *const good[] = {
-	"{\"leaf\":\"session.start\",\"rec\":\"" REC "\",\"at\":1700000000000,\"meta\":\"" D0 "\"}",
-	"{\"leaf\":\"segment\",\"rec\":\"" REC "\",\"track\":\"output\",\"n\":0,\"name\":\"000000.cast.zst.age\",\"sha256\":\"" D0
-	    "\",\"size\":12,\"prev\":\"" D0 "\",\"recovered\":false}",
-	"{\"leaf\":\"segment\",\"rec\":\"" REC "\",\"track\":\"input\",\"n\":3,\"name\":\"input.000003.wal\",\"sha256\":\"" D0
-	    "\",\"size\":12,\"prev\":\"" D0 "\",\"recovered\":true}",
-	"{\"leaf\":\"session.end\",\"rec\":\"" REC "\",\"at\":1700000000000,\"segments\":3,\"inputs\":1,\"sums\":\"" D0 "\",\"cause\":\"window-ended\"}",
+    "{\"leaf\":\"session.start\",\"rec\":\"" REC "\",\"at\":1700000000000,\"meta\":\"" D0 "\"}",
+    "{\"leaf\":\"segment\",\"rec\":\"" REC
+    "\",\"track\":\"output\",\"n\":0,\"name\":\"000000.cast.zst.age\",\"sha256\":\"" D0
+    "\",\"size\":12,\"prev\":\"" D0 "\",\"recovered\":false}",
+    "{\"leaf\":\"segment\",\"rec\":\"" REC
+    "\",\"track\":\"input\",\"n\":3,\"name\":\"input.000003.wal\",\"sha256\":\"" D0 "\",\"size\":12,\"prev\":\"" D0
+    "\",\"recovered\":true}",
+    "{\"leaf\":\"session.end\",\"rec\":\"" REC "\",\"at\":1700000000000,\"segments\":3,\"inputs\":1,\"sums\":\"" D0
+    "\",\"cause\":\"window-ended\"}",
 };
 
 static void
@@ -38,7 +41,7 @@ leaves_come_back(void **state)
 		assert_int_not_equal(leaf.kind, LEAF_OTHER);
 		for (size_t cut = 0; cut < length; cut++)
 			assert_int_equal(leaf_parse(&leaf, good[i], cut), -1);
-		for (size_t at = 0; at <= length; at++) {	/* a space anywhere is another spelling */
+		for (size_t at = 0; at <= length; at++) { /* a space anywhere is another spelling */
 			memcpy(text, good[i], at);
 			text[at] = ' ';
 			memcpy(text + at + 1, good[i] + at, length - at);
@@ -49,14 +52,16 @@ leaves_come_back(void **state)
 	assert_int_equal(leaf.kind, LEAF_OTHER);
 	assert_int_equal(leaf_parse(&leaf, "{\"x\":1}", 7), -1);
 	assert_int_equal(leaf_parse(&leaf, "[]", 2), -1);
-	assert_int_equal(leaf_write(&(struct blob){ .at = NULL }, &(struct leaf){ .kind = LEAF_START, .rec = "XY" }), -1);
+	assert_int_equal(
+	    leaf_write(&(struct blob){.at = NULL}, &(struct leaf){.kind = LEAF_START, .rec = "XY"}), -1);
 }
 
 static void
 segment_names_have_one_spelling(void **state)
 {
-	static const char *const bad[] = { "", "0.cast.zst.age", "0000000.cast.zst.age", "000000.cast.zst.ag", "input000000.cast.zst.age",
-		"input.input.000000.cast.zst.age", "000000.cast.zst.age.tmp", "x00000.cast.zst.age", "000000.wa", "../000000.wal", "-00001.wal" };
+	static const char *const bad[] = {"", "0.cast.zst.age", "0000000.cast.zst.age", "000000.cast.zst.ag",
+	    "input000000.cast.zst.age", "input.input.000000.cast.zst.age", "000000.cast.zst.age.tmp",
+	    "x00000.cast.zst.age", "000000.wa", "../000000.wal", "-00001.wal"};
 	enum segment_track track;
 	enum segment_form form;
 	uint32_t number;
@@ -73,9 +78,14 @@ segment_names_have_one_spelling(void **state)
 static void
 an_index_comes_back(void **state)
 {
-	struct sessionindex index = { .rec = REC, .started_ms = 1700000000000, .ended_ms = 1700000020000, .cause = "done" }, again;
-	struct sessionindex_segment segment = { .cols = 80, .rows = 24, .end_ms = 9000, .sealed.size = 77, .events = 3 };
-	struct blob text = { .at = NULL };
+	struct sessionindex index = {.rec = REC,
+	                        .started_ms = 1700000000000,
+	                        .ended_ms = 1700000020000,
+	                        .cause = "done"},
+	                    again;
+	struct sessionindex_segment segment = {
+	    .cols = 80, .rows = 24, .end_ms = 9000, .sealed.size = 77, .events = 3};
+	struct blob text = {.at = NULL};
 
 	(void)state;
 	assert_int_equal(sessionindex_add(&index, &segment), 0);
@@ -105,9 +115,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(leaves_come_back),
-		cmocka_unit_test(segment_names_have_one_spelling),
-		cmocka_unit_test(an_index_comes_back),
+	    cmocka_unit_test(leaves_come_back),
+	    cmocka_unit_test(segment_names_have_one_spelling),
+	    cmocka_unit_test(an_index_comes_back),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -14,27 +14,37 @@
 
 #include "format/note.h"
 
-#define PUBLIC	"PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
-#define SECRET	"PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz"
-#define WORDS	"If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n"
-#define LINE	"\xe2\x80\x94 PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
-#define STRANGER "\xe2\x80\x94 EnochRoot rwz+eBzmZa0SO3NbfRGzPCpDckykFXSdeX+MNtCOXm2/5n2tiOHp+vAF1aGrQ5ovTG01oOTGwnWLox33WWd1RvMc+QM=\n"
+#define PUBLIC "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+#define SECRET "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz"
+#define WORDS \
+	"If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n"
+#define LINE                         \
+	"\xe2\x80\x94 PeterNeumann " \
+	"x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
+#define STRANGER                  \
+	"\xe2\x80\x94 EnochRoot " \
+	"rwz+eBzmZa0SO3NbfRGzPCpDckykFXSdeX+MNtCOXm2/5n2tiOHp+vAF1aGrQ5ovTG01oOTGwnWLox33WWd1RvMc+QM=\n"
 
-static const struct { const char *text; int good; } rows[] = {
-	{ WORDS "\n" LINE, 1 },
-	{ WORDS "\n" LINE STRANGER, 1 },
-	{ WORDS "\n" STRANGER LINE, 1 },
-	{ WORDS "\n" STRANGER, 0 },
-	{ WORDS LINE, 0 },
-	{ WORDS "\n" LINE LINE, 0 },
-	{ WORDS "\n" LINE "rubbish\n", 0 },
-	{ WORDS "\n" LINE "\xe2\x80\x94 X !!!!\n", 0 },
-	{ "x" WORDS "\n" LINE, 0 },
-	{ WORDS "\n", 0 },
-	{ "", 0 },
-	{ "\n\n", 0 },
-	{ WORDS "\n\xe2\x80\x94 PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAE=\n", 0 },
-	{ WORDS "\n\xe2\x80\x94 PeterNeumann x08go/ZJkuBS\n", 0 },
+static const struct {
+	const char *text;
+	int good;
+} rows[] = {
+    {WORDS "\n" LINE, 1},
+    {WORDS "\n" LINE STRANGER, 1},
+    {WORDS "\n" STRANGER LINE, 1},
+    {WORDS "\n" STRANGER, 0},
+    {WORDS LINE, 0},
+    {WORDS "\n" LINE LINE, 0},
+    {WORDS "\n" LINE "rubbish\n", 0},
+    {WORDS "\n" LINE "\xe2\x80\x94 X !!!!\n", 0},
+    {"x" WORDS "\n" LINE, 0},
+    {WORDS "\n", 0},
+    {"", 0},
+    {"\n\n", 0},
+    {WORDS "\n\xe2\x80\x94 PeterNeumann "
+           "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAE=\n",
+        0},
+    {WORDS "\n\xe2\x80\x94 PeterNeumann x08go/ZJkuBS\n", 0},
 };
 
 static void
@@ -49,13 +59,14 @@ known_notes_are_judged(void **state)
 	assert_int_equal(note_key_text(&key, text), 0);
 	assert_string_equal(text, PUBLIC);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		assert_int_equal(note_verify(rows[i].text, strlen(rows[i].text), &key, &size), rows[i].good ? 0 : -1);
+		assert_int_equal(
+		    note_verify(rows[i].text, strlen(rows[i].text), &key, &size), rows[i].good ? 0 : -1);
 }
 
 static void
 we_sign_the_same(void **state)
 {
-	struct blob note = { .at = NULL };
+	struct blob note = {.at = NULL};
 	struct note_signer signer;
 	char text[NOTE_KEY_TEXT];
 
@@ -78,9 +89,10 @@ we_sign_the_same(void **state)
 static void
 odd_keys_are_refused(void **state)
 {
-	static const char *const bad[] = { "", "+", "a+b", "PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
-		"PeterNeumann+c74f20a3+AhpC2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", "Peter Neumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
-		PUBLIC "=", PUBLIC "\n", SECRET };
+	static const char *const bad[] = {"", "+", "a+b",
+	    "PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+	    "PeterNeumann+c74f20a3+AhpC2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+	    "Peter Neumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", PUBLIC "=", PUBLIC "\n", SECRET};
 	struct note_signer signer;
 	struct note_key key;
 
@@ -94,9 +106,9 @@ odd_keys_are_refused(void **state)
 static void
 checkpoints_come_back(void **state)
 {
-	struct checkpoint out = { .origin = "lodge", .size = 20852163 }, in;
+	struct checkpoint out = {.origin = "lodge", .size = 20852163}, in;
 	struct note_signer signer, other;
-	struct blob note = { .at = NULL };
+	struct blob note = {.at = NULL};
 	const char *why;
 
 	(void)state;
@@ -122,10 +134,21 @@ static void
 odd_checkpoints_are_refused(void **state)
 {
 #define ROOT "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
-	static const struct { const char *text; int result; } points[] = {
-		{ "o\n1\n" ROOT "\n", 0 }, { "o\n1\n" ROOT "\nextension\n", 0 }, { "o\n01\n" ROOT "\n", -1 },
-		{ "o\n-1\n" ROOT "\n", -1 }, { "o\n1\n" ROOT, -1 }, { "\n1\n" ROOT "\n", -1 }, { "o\n\n" ROOT "\n", -1 },
-		{ "o\n1\nAAAA\n", -1 }, { "o\n1\n", -1 }, { "o\n9999999999999999999\n" ROOT "\n", -1 }, { "", -1 },
+	static const struct {
+		const char *text;
+		int result;
+	} points[] = {
+	    {"o\n1\n" ROOT "\n", 0},
+	    {"o\n1\n" ROOT "\nextension\n", 0},
+	    {"o\n01\n" ROOT "\n", -1},
+	    {"o\n-1\n" ROOT "\n", -1},
+	    {"o\n1\n" ROOT, -1},
+	    {"\n1\n" ROOT "\n", -1},
+	    {"o\n\n" ROOT "\n", -1},
+	    {"o\n1\nAAAA\n", -1},
+	    {"o\n1\n", -1},
+	    {"o\n9999999999999999999\n" ROOT "\n", -1},
+	    {"", -1},
 	};
 	struct checkpoint in;
 
@@ -137,7 +160,8 @@ odd_checkpoints_are_refused(void **state)
 static void
 the_log_key_comes_from_pem(void **state)
 {
-	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), *rsa = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
+	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"),
+	         *rsa = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
 	struct note_signer signer;
 	unsigned char point[32];
 	size_t size = sizeof(point);
@@ -166,12 +190,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(known_notes_are_judged),
-		cmocka_unit_test(we_sign_the_same),
-		cmocka_unit_test(odd_keys_are_refused),
-		cmocka_unit_test(checkpoints_come_back),
-		cmocka_unit_test(odd_checkpoints_are_refused),
-		cmocka_unit_test(the_log_key_comes_from_pem),
+	    cmocka_unit_test(known_notes_are_judged),
+	    cmocka_unit_test(we_sign_the_same),
+	    cmocka_unit_test(odd_keys_are_refused),
+	    cmocka_unit_test(checkpoints_come_back),
+	    cmocka_unit_test(odd_checkpoints_are_refused),
+	    cmocka_unit_test(the_log_key_comes_from_pem),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

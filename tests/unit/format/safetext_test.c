@@ -12,28 +12,38 @@
 #include "format/safetext.h"
 #include "format/utf8.h"
 
-static const struct { const char *in, *out; } rows[] = {
-	{ "hello\r\nworld\n", "hello\nworld\n" },
-	{ "\x1b[31mred\x1b[0m\n", "red\n" },
-	{ "\x1b]0;title\x07x\n", "x\n" },
-	{ "\x1b]52;c;ZXZpbA==\x1b\\y\n", "y\n" },
-	{ "\x1bPq#0;2\x1b\\z\n", "z\n" },
-	{ "\x1b(0lqk\x1b(B\n", "lqk\n" },
-	{ "\xc2\x9b" "31mred\n", "red\n" },
-	{ "\x9b" "31m\n", UTF8_REPLACEMENT "31m\n" },
-	{ "a\xe2\x80\xae" "b\n", "a" UTF8_REPLACEMENT "b\n" },
-	{ "a\xe2\x80\x8b" "b\xef\xbb\xbf\n", "a" UTF8_REPLACEMENT "b" UTF8_REPLACEMENT "\n" },
-	{ "\x7f\x08\x01\n", UTF8_REPLACEMENT "^H^A\n" },
-	{ "a\tb\n", "a       b\n" },
-	{ "10%\r20%\r\n", "10%\n20%\n" },
-	{ "\r\r\r\n", "\n" },
-	{ "gr\xc3\xbc\xc3\x9f dich \xf0\x9f\x98\x80\n", "gr\xc3\xbc\xc3\x9f dich \xf0\x9f\x98\x80\n" },
-	{ "\xff\xfe\xc0\xaf\xed\xa0\x80x\n", UTF8_REPLACEMENT UTF8_REPLACEMENT UTF8_REPLACEMENT UTF8_REPLACEMENT UTF8_REPLACEMENT
-	    UTF8_REPLACEMENT UTF8_REPLACEMENT "x\n" },
-	{ "cut \xe2\x82", "cut " UTF8_REPLACEMENT "\n" },
-	{ "\x1b[\nline\n", "\nline\n" },
-	{ "\x1b[2J\x1b[H\x1b[?1049hfull\x1b[?1049l\n", "full\n" },
-	{ "\xf3\xa0\x81\x81tag\n", UTF8_REPLACEMENT "tag\n" },
+static const struct {
+	const char *in, *out;
+} rows[] = {
+    {"hello\r\nworld\n", "hello\nworld\n"},
+    {"\x1b[31mred\x1b[0m\n", "red\n"},
+    {"\x1b]0;title\x07x\n", "x\n"},
+    {"\x1b]52;c;ZXZpbA==\x1b\\y\n", "y\n"},
+    {"\x1bPq#0;2\x1b\\z\n", "z\n"},
+    {"\x1b(0lqk\x1b(B\n", "lqk\n"},
+    {"\xc2\x9b"
+     "31mred\n",
+        "red\n"},
+    {"\x9b"
+     "31m\n",
+        UTF8_REPLACEMENT "31m\n"},
+    {"a\xe2\x80\xae"
+     "b\n",
+        "a" UTF8_REPLACEMENT "b\n"},
+    {"a\xe2\x80\x8b"
+     "b\xef\xbb\xbf\n",
+        "a" UTF8_REPLACEMENT "b" UTF8_REPLACEMENT "\n"},
+    {"\x7f\x08\x01\n", UTF8_REPLACEMENT "^H^A\n"},
+    {"a\tb\n", "a       b\n"},
+    {"10%\r20%\r\n", "10%\n20%\n"},
+    {"\r\r\r\n", "\n"},
+    {"gr\xc3\xbc\xc3\x9f dich \xf0\x9f\x98\x80\n", "gr\xc3\xbc\xc3\x9f dich \xf0\x9f\x98\x80\n"},
+    {"\xff\xfe\xc0\xaf\xed\xa0\x80x\n", UTF8_REPLACEMENT UTF8_REPLACEMENT UTF8_REPLACEMENT UTF8_REPLACEMENT
+                                            UTF8_REPLACEMENT UTF8_REPLACEMENT UTF8_REPLACEMENT "x\n"},
+    {"cut \xe2\x82", "cut " UTF8_REPLACEMENT "\n"},
+    {"\x1b[\nline\n", "\nline\n"},
+    {"\x1b[2J\x1b[H\x1b[?1049hfull\x1b[?1049l\n", "full\n"},
+    {"\xf3\xa0\x81\x81tag\n", UTF8_REPLACEMENT "tag\n"},
 };
 
 static void
@@ -44,8 +54,8 @@ only_text_comes_out_at_every_cut(void **state)
 		size_t length = strlen(rows[i].in);
 
 		for (size_t cut = 0; cut <= length; cut++) {
-			struct safetext s = { .ends = SAFETEXT_LF };
-			struct blob out = { .at = NULL };
+			struct safetext s = {.ends = SAFETEXT_LF};
+			struct blob out = {.at = NULL};
 
 			assert_int_equal(safetext_draw(&s, rows[i].in, cut, &out), 0);
 			assert_int_equal(safetext_draw(&s, rows[i].in + cut, length - cut, &out), 0);
@@ -60,8 +70,8 @@ only_text_comes_out_at_every_cut(void **state)
 static void
 no_control_survives_noise(void **state)
 {
-	struct safetext s = { .ends = SAFETEXT_LF };
-	struct blob out = { .at = NULL };
+	struct safetext s = {.ends = SAFETEXT_LF};
+	struct blob out = {.at = NULL};
 	unsigned noise = 12345;
 
 	(void)state;
@@ -89,12 +99,13 @@ no_control_survives_noise(void **state)
 static void
 a_line_stays_a_line(void **state)
 {
-	struct blob out = { .at = NULL };
+	struct blob out = {.at = NULL};
 
 	(void)state;
 	assert_int_equal(safetext_line("a\nb\x1b[31m\xff", 9, &out), 0);
 	assert_int_equal(blob_add(&out, "", 1), 0);
-	assert_string_equal((const char *)out.at, "a" UTF8_REPLACEMENT "b" UTF8_REPLACEMENT "[31m" UTF8_REPLACEMENT);
+	assert_string_equal(
+	    (const char *)out.at, "a" UTF8_REPLACEMENT "b" UTF8_REPLACEMENT "[31m" UTF8_REPLACEMENT);
 	blob_free(&out);
 }
 
@@ -102,9 +113,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(only_text_comes_out_at_every_cut),
-		cmocka_unit_test(no_control_survives_noise),
-		cmocka_unit_test(a_line_stays_a_line),
+	    cmocka_unit_test(only_text_comes_out_at_every_cut),
+	    cmocka_unit_test(no_control_survives_noise),
+	    cmocka_unit_test(a_line_stays_a_line),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

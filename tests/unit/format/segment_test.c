@@ -33,18 +33,20 @@ shell(const char *words)
 static struct blob
 plain_make(size_t size)
 {
-	struct blob b = { .at = NULL };
+	struct blob b = {.at = NULL};
 
 	for (unsigned i = 0; b.size < size; i++)
-		assert_int_equal(blob_add_format(&b, "[0.%03u,\"o\",\"line %u %x\"]\n", i % 1000, i, i * 2654435761U), 0);
+		assert_int_equal(
+		    blob_add_format(&b, "[0.%03u,\"o\",\"line %u %x\"]\n", i % 1000, i, i * 2654435761U), 0);
 	return (b);
 }
 
 static void
 stock_tools_open_it(void **state)
 {
-	struct blob plain = plain_make(300000), back = { .at = NULL };
-	struct segment_seal seal = { .dir = dir, .name = "000000.cast.zst.age", .plain = &plain, .recipients = &recipient, .count = 1 };
+	struct blob plain = plain_make(300000), back = {.at = NULL};
+	struct segment_seal seal = {
+	    .dir = dir, .name = "000000.cast.zst.age", .plain = &plain, .recipients = &recipient, .count = 1};
 	struct segment_sealed sealed;
 	struct segment_report report;
 	unsigned char sha256[32];
@@ -55,12 +57,14 @@ stock_tools_open_it(void **state)
 	assert_int_equal(sha256_of_file(sha256, dir, seal.name, &size), 0);
 	assert_memory_equal(sha256, sealed.sha256, 32);
 	assert_int_equal(size, sealed.size);
-	assert_int_equal(shell("age -d -i key 000000.cast.zst.age | zstd -d > plain && test $(stat -c %s plain) -ge 300000"), 0);
+	assert_int_equal(
+	    shell("age -d -i key 000000.cast.zst.age | zstd -d > plain && test $(stat -c %s plain) -ge 300000"), 0);
 	assert_int_equal(blob_read_at(&back, dir, "plain", 1 << 20), 0);
 	assert_int_equal(back.size, plain.size);
 	assert_memory_equal(back.at, plain.at, plain.size);
 	blob_clear(&back);
-	assert_int_equal(segment_open(dir, seal.name, (struct age_keyring){ &identity, 1 }, &back, &report), SEGMENT_OK);
+	assert_int_equal(
+	    segment_open(dir, seal.name, (struct age_keyring){&identity, 1}, &back, &report), SEGMENT_OK);
 	assert_int_equal(back.size, plain.size);
 	assert_memory_equal(back.at, plain.at, plain.size);
 	assert_int_equal(segment_seal(&seal, &sealed), -1);
@@ -74,18 +78,23 @@ static void
 a_header_given_is_used(void **state)
 {
 	unsigned char file_key[AGE_FILE_KEY_SIZE], again[AGE_FILE_KEY_SIZE];
-	struct blob plain = plain_make(1000), header = { .at = NULL }, sealed = { .at = NULL };
+	struct blob plain = plain_make(1000), header = {.at = NULL}, sealed = {.at = NULL};
 	struct segment_sealed out;
 	size_t size;
 
 	(void)state;
 	assert_int_equal(age_file_key_make(file_key), 0);
 	assert_int_equal(age_header_make(&header, file_key, &recipient, 1), 0);
-	assert_int_equal(segment_seal_blob(&(struct segment_seal){ .plain = &plain, .file_key = file_key, .header = &header }, &sealed, &out), 0);
+	assert_int_equal(
+	    segment_seal_blob(
+	        &(struct segment_seal){.plain = &plain, .file_key = file_key, .header = &header}, &sealed, &out),
+	    0);
 	assert_memory_equal(sealed.at, header.at, header.size);
-	assert_int_equal(age_header_open(sealed.at, sealed.size, (struct age_keyring){ &identity, 1 }, again, &size), AGE_OK);
+	assert_int_equal(
+	    age_header_open(sealed.at, sealed.size, (struct age_keyring){&identity, 1}, again, &size), AGE_OK);
 	assert_memory_equal(again, file_key, sizeof(again));
-	assert_int_equal(segment_seal_blob(&(struct segment_seal){ .plain = &plain, .header = &header }, &sealed, &out), -1);
+	assert_int_equal(
+	    segment_seal_blob(&(struct segment_seal){.plain = &plain, .header = &header}, &sealed, &out), -1);
 	blob_free(&plain);
 	blob_free(&header);
 	blob_free(&sealed);
@@ -95,31 +104,43 @@ static void
 damage_is_named(void **state)
 {
 	struct age_identity other;
-	struct blob plain = plain_make(2000000), back = { .at = NULL };
+	struct blob plain = plain_make(2000000), back = {.at = NULL};
 	struct segment_sealed sealed;
 	struct segment_report report;
 	char text[128];
 	int fd;
 
 	(void)state;
-	assert_int_equal(segment_seal(&(struct segment_seal){ .dir = dir, .name = "000001.cast.zst.age", .plain = &plain,
-	    .recipients = &recipient, .count = 1 }, &sealed), 0);
+	assert_int_equal(segment_seal(&(struct segment_seal){.dir = dir,
+	                                  .name = "000001.cast.zst.age",
+	                                  .plain = &plain,
+	                                  .recipients = &recipient,
+	                                  .count = 1},
+	                     &sealed),
+	    0);
 	assert_true(sealed.size > 200000);
 	assert_true((fd = openat(dir, "000001.cast.zst.age", O_RDWR)) >= 0);
 	assert_int_equal(pwrite(fd, "\0\0\0\0", 4, 200000), 4);
-	assert_int_equal(segment_open(dir, "000001.cast.zst.age", (struct age_keyring){ &identity, 1 }, &back, &report), SEGMENT_AGE);
+	assert_int_equal(
+	    segment_open(dir, "000001.cast.zst.age", (struct age_keyring){&identity, 1}, &back, &report),
+	    SEGMENT_AGE);
 	segment_report_text(&report, text, sizeof(text));
 	assert_string_equal(text, "64 KiB chunk 3: chunk authentication failed");
 	assert_int_equal(ftruncate(fd, 5), 0);
-	assert_int_equal(segment_open(dir, "000001.cast.zst.age", (struct age_keyring){ &identity, 1 }, &back, &report), SEGMENT_AGE);
+	assert_int_equal(
+	    segment_open(dir, "000001.cast.zst.age", (struct age_keyring){&identity, 1}, &back, &report),
+	    SEGMENT_AGE);
 	assert_int_equal(report.age, AGE_TRUNCATED);
 	(void)close(fd);
 	assert_int_equal(age_identity_make(&other), 0);
-	assert_int_equal(segment_open(dir, "000000.cast.zst.age", (struct age_keyring){ &other, 1 }, &back, &report), SEGMENT_AGE);
+	assert_int_equal(
+	    segment_open(dir, "000000.cast.zst.age", (struct age_keyring){&other, 1}, &back, &report), SEGMENT_AGE);
 	assert_int_equal(report.age, AGE_NOT_FOR_US);
-	assert_int_equal(segment_open(dir, "nothing", (struct age_keyring){ &identity, 1 }, &back, &report), SEGMENT_FILE);
+	assert_int_equal(
+	    segment_open(dir, "nothing", (struct age_keyring){&identity, 1}, &back, &report), SEGMENT_FILE);
 	assert_int_equal(shell("ln -s 000000.cast.zst.age link"), 0);
-	assert_int_equal(segment_open(dir, "link", (struct age_keyring){ &identity, 1 }, &back, &report), SEGMENT_FILE);
+	assert_int_equal(
+	    segment_open(dir, "link", (struct age_keyring){&identity, 1}, &back, &report), SEGMENT_FILE);
 	blob_free(&plain);
 	blob_free(&back);
 }
@@ -128,10 +149,11 @@ damage_is_named(void **state)
 static void
 only_one_frame_is_a_segment(void **state)
 {
-	static const char *const made[] = { "echo x", "printf ''", "echo x | zstd; echo y | zstd", "echo x | zstd; echo y",
-		"head -c 100000 /dev/urandom | zstd | head -c 50000", "head -c 70000000 /dev/zero | zstd" };
+	static const char *const made[] = {"echo x", "printf ''", "echo x | zstd; echo y | zstd",
+	    "echo x | zstd; echo y", "head -c 100000 /dev/urandom | zstd | head -c 50000",
+	    "head -c 70000000 /dev/zero | zstd"};
 	char words[400], public[AGE_RECIPIENT_TEXT];
-	struct blob back = { .at = NULL };
+	struct blob back = {.at = NULL};
 	struct segment_report report;
 
 	(void)state;
@@ -139,7 +161,7 @@ only_one_frame_is_a_segment(void **state)
 	for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
 		(void)snprintf(words, sizeof(words), "{ %s; } | age -r %s > odd", made[i], public);
 		assert_int_equal(shell(words), 0);
-		assert_int_equal(segment_open(dir, "odd", (struct age_keyring){ &identity, 1 }, &back, &report),
+		assert_int_equal(segment_open(dir, "odd", (struct age_keyring){&identity, 1}, &back, &report),
 		    i == 5 ? SEGMENT_TOO_LONG : SEGMENT_ZSTD);
 		blob_clear(&back);
 	}
@@ -150,16 +172,16 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(stock_tools_open_it),
-		cmocka_unit_test(a_header_given_is_used),
-		cmocka_unit_test(damage_is_named),
-		cmocka_unit_test(only_one_frame_is_a_segment),
+	    cmocka_unit_test(stock_tools_open_it),
+	    cmocka_unit_test(a_header_given_is_used),
+	    cmocka_unit_test(damage_is_named),
+	    cmocka_unit_test(only_one_frame_is_a_segment),
 	};
 	char key[AGE_IDENTITY_TEXT], path[64];
 	FILE *f;
 
-	if (mkdtemp(workdir) == NULL || (dir = open(workdir, O_RDONLY | O_DIRECTORY)) == -1 || age_identity_make(&identity) == -1 ||
-	    age_identity_text(&identity, key) == -1)
+	if (mkdtemp(workdir) == NULL || (dir = open(workdir, O_RDONLY | O_DIRECTORY)) == -1 ||
+	    age_identity_make(&identity) == -1 || age_identity_text(&identity, key) == -1)
 		return (1);
 	memcpy(recipient.point, identity.point, sizeof(recipient.point));
 	(void)snprintf(path, sizeof(path), "%s/key", workdir);

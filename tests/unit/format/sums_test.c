@@ -20,27 +20,31 @@
 static void
 odd_files_are_refused(void **state)
 {
-	static const struct { const char *text; int result; unsigned line; } rows[] = {
-		{ H "  a\n" H "  b\n", 0, 0 },
-		{ "", 0, 0 },
-		{ H "  b\n" H "  a\n", -1, 2 },
-		{ H "  a\n" H "  a\n", -1, 2 },
-		{ H "  a", -1, 1 },
-		{ H " *a\n", -1, 1 },
-		{ H " a\n", -1, 1 },
-		{ H "  \n", -1, 1 },
-		{ "\n", -1, 1 },
-		{ H "  /etc/passwd\n", -1, 1 },
-		{ H "  ../a\n", -1, 1 },
-		{ H "  a/../b\n", -1, 1 },
-		{ H "  a//b\n", -1, 1 },
-		{ H "  a/\n", -1, 1 },
-		{ H "  ./a\n", -1, 1 },
-		{ H "  .\n", -1, 1 },
-		{ H "  a b\n", -1, 1 },
-		{ "\\" H "  a\\nb\n", -1, 1 },
-		{ "E3B0C44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  a\n", -1, 1 },
-		{ H "  a\r\n", -1, 1 },
+	static const struct {
+		const char *text;
+		int result;
+		unsigned line;
+	} rows[] = {
+	    {H "  a\n" H "  b\n", 0, 0},
+	    {"", 0, 0},
+	    {H "  b\n" H "  a\n", -1, 2},
+	    {H "  a\n" H "  a\n", -1, 2},
+	    {H "  a", -1, 1},
+	    {H " *a\n", -1, 1},
+	    {H " a\n", -1, 1},
+	    {H "  \n", -1, 1},
+	    {"\n", -1, 1},
+	    {H "  /etc/passwd\n", -1, 1},
+	    {H "  ../a\n", -1, 1},
+	    {H "  a/../b\n", -1, 1},
+	    {H "  a//b\n", -1, 1},
+	    {H "  a/\n", -1, 1},
+	    {H "  ./a\n", -1, 1},
+	    {H "  .\n", -1, 1},
+	    {H "  a b\n", -1, 1},
+	    {"\\" H "  a\\nb\n", -1, 1},
+	    {"E3B0C44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  a\n", -1, 1},
+	    {H "  a\r\n", -1, 1},
 	};
 	struct sums sums;
 	unsigned line;
@@ -57,9 +61,10 @@ odd_files_are_refused(void **state)
 static void
 what_is_written_comes_back_sorted(void **state)
 {
-	static const char *const names[] = { "input.000000.cast.zst.age", "000001.cast.zst.age", "index.json", "000000.cast.zst.age", "f/x" };
-	struct sums sums = { .lines = NULL }, again;
-	struct blob text = { .at = NULL }, text2 = { .at = NULL };
+	static const char *const names[] = {
+	    "input.000000.cast.zst.age", "000001.cast.zst.age", "index.json", "000000.cast.zst.age", "f/x"};
+	struct sums sums = {.lines = NULL}, again;
+	struct blob text = {.at = NULL}, text2 = {.at = NULL};
 	unsigned char sha256[SUMS_SHA256];
 	unsigned line;
 
@@ -86,8 +91,8 @@ static void
 stock_tools_agree(void **state)
 {
 	char name[] = "/tmp/sums_test.XXXXXX", command[400], path[64];
-	struct sums sums = { .lines = NULL };
-	struct blob text = { .at = NULL }, tar = { .at = NULL };
+	struct sums sums = {.lines = NULL};
+	struct blob text = {.at = NULL}, tar = {.at = NULL};
 	unsigned char sha256[SUMS_SHA256];
 	uint64_t size;
 	int dir;
@@ -95,13 +100,14 @@ stock_tools_agree(void **state)
 	(void)state;
 	assert_non_null(mkdtemp(name));
 	(void)snprintf(path, sizeof(path), "%s/it.tar", name);
-	assert_int_equal(tar_file(&tar, &(struct tar_entry){ .name = "x/a", .size = 5, .modified = 1700000000 }, "hello"), 0);
+	assert_int_equal(
+	    tar_file(&tar, &(struct tar_entry){.name = "x/a", .size = 5, .modified = 1700000000}, "hello"), 0);
 	assert_int_equal(sha256_of(sha256, "hello", 5), 0);
 	assert_int_equal(sums_add(&sums, "x/a", sha256), 0);
 	assert_int_equal(sums_write(&sums, &text), 0);
-	assert_int_equal(tar_file(&tar, &(struct tar_entry){ .name = "SHA256SUMS", .size = text.size }, text.at), 0);
+	assert_int_equal(tar_file(&tar, &(struct tar_entry){.name = "SHA256SUMS", .size = text.size}, text.at), 0);
 	assert_int_equal(tar_end(&tar), 0);
-	assert_int_equal(tar_header(&tar, &(struct tar_entry){ .name = "/a" }), -1);
+	assert_int_equal(tar_header(&tar, &(struct tar_entry){.name = "/a"}), -1);
 	dir = open(name, O_RDONLY | O_DIRECTORY);
 	{
 		FILE *f = fopen(path, "w");
@@ -109,7 +115,8 @@ stock_tools_agree(void **state)
 		assert_int_equal(fwrite(tar.at, 1, tar.size, f), tar.size);
 		assert_int_equal(fclose(f), 0);
 	}
-	(void)snprintf(command, sizeof(command), "cd %s && tar -xf it.tar && sha256sum --strict --quiet -c SHA256SUMS && rm it.tar", name);
+	(void)snprintf(command, sizeof(command),
+	    "cd %s && tar -xf it.tar && sha256sum --strict --quiet -c SHA256SUMS && rm it.tar", name);
 	assert_int_equal(pclose(popen(command, "r")), 0);
 	assert_int_equal(sha256_of_file(sha256, dir, "x/a", &size), 0);
 	assert_int_equal(size, 5);
@@ -129,9 +136,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(odd_files_are_refused),
-		cmocka_unit_test(what_is_written_comes_back_sorted),
-		cmocka_unit_test(stock_tools_agree),
+	    cmocka_unit_test(odd_files_are_refused),
+	    cmocka_unit_test(what_is_written_comes_back_sorted),
+	    cmocka_unit_test(stock_tools_agree),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
