@@ -59,8 +59,8 @@
 	ID(number)                                                                                                 \
 	INT(conn) INT(stream) TEXT(id, 40) INT(visitor) INT(grant) INT(request) TEXT(person, ROW_NAME)             \
 	    TEXT(vendor, ROW_NAME) TEXT(target, ROW_NAME) TEXT(account, ROW_NAME) TEXT(what, ROW_WORDS) INT(state) \
-	        INT(asked_at) INT(began_at) INT(ended_at) INT(sealed_at) INT(segments) INT(bytes_out)              \
-	            INT(bytes_in) TEXT(digest, 80) INT(sealed_state) INT(reason)
+	        INT(asked_at) INT(began_at) INT(entered_at) INT(ended_at) INT(sealed_at) INT(segments)             \
+	            INT(bytes_out) INT(bytes_in) TEXT(digest, 80) INT(sealed_state) INT(reason)
 #define ASKING_COLUMNS(ID, TEXT, INT)                                                                       \
 	INT(conn)                                                                                           \
 	INT(ask) INT(kind) TEXT(target, ROW_NAME) TEXT(account, ROW_NAME) TEXT(command, ROW_WORDS) INT(pty) \

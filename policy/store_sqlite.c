@@ -1,6 +1,8 @@
 /*
  * The database on SQLite; see store.h.  The SQL of rows is made from rows.h, that of queries stands in queries.def;
- * every statement is prepared when the store opens, so that a wrong schema is found then and not tonight.  One file: nobody else may link sqlite3. */
+ * every statement is prepared when the store opens, so that a wrong schema is found then and not tonight.  One file,
+ * for nobody else may link sqlite3.
+ */
 #include <sys/stat.h>
 #include <fcntl.h>
 #include <sqlite3.h>

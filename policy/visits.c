@@ -251,9 +251,12 @@ visit_opened(struct connection *c, struct stream *row)
 	    .account = row->account,
 	    .what = row->what};
 
+	if (row->entered_at != 0) /* a session tells it again whenever policy is new */
+		return;
 	row->state = STREAM_STATE_BEGUN;
+	row->entered_at = clock_wall_ms();
 	if (row->began_at == 0)
-		row->began_at = clock_wall_ms();
+		row->began_at = row->entered_at;
 	must(c->policy, stream_set(c->policy->store, row));
 	(void)event_note(c->policy, &h);
 }

@@ -26,7 +26,7 @@ streams_sweep(struct connection *c)
 	int left = 0;
 
 	for (struct stream *s = c->streams; s != NULL; s = s->next) {
-		if (s->over && s->tape != NULL && !tape_is_busy(s->tape)) {
+		if (s->over && s->tape != NULL && !tape_is_busy(s->tape) && tape_is_told(s->tape)) {
 			tape_free(s->tape);
 			s->tape = NULL;
 		}
@@ -337,6 +337,11 @@ policy_tell(struct desk *d)
 				    .at_wall_ms = clock_wall_ms());
 	for (size_t i = 0; i < RECEIPTS_MAX && i < d->receipt_count; i++)
 		receipt_tell(d, &d->receipts[i]);
+	for (struct connection *c = d->connections; c != NULL; c = c->next)
+		for (struct stream *s = c->streams; s != NULL; s = s->next)
+			if (s->tape != NULL)
+				tape_told(s->tape);
+	desk_sweep(d);
 }
 
 static void
@@ -559,6 +564,19 @@ hand_over(struct desk *d)
 	}
 }
 
+/*
+ * 1 when all that can be done is done though the book is away: it went with a gateway that was killed, or ends beside us,
+ * and nobody links a process that ends to the next one.  The log keeps what the book has not got.
+ */
+static int
+nobody_comes(const struct desk *d)
+{
+	for (const struct connection *c = d->connections; c != NULL; c = c->next)
+		if (!c->gone || !c->drained)
+			return (0);
+	return (d->book == NULL && works_count(d->works) == 0);
+}
+
 static void
 stop_look(struct desk *d)
 {
@@ -570,7 +588,7 @@ stop_look(struct desk *d)
 		loop_stop(d->loop);
 		return;
 	}
-	if (passed_ms < DESK_STOP_MS || works_count(d->works) > 0)
+	if ((passed_ms < DESK_STOP_MS && !nobody_comes(d)) || works_count(d->works) > 0)
 		return;
 	log_warning("%zu entries of the book wait still: the log keeps them", ledger_count(d->ledger));
 	loop_stop(d->loop);

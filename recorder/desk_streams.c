@@ -298,6 +298,8 @@ on_sealed(void *ctx, struct tape *t)
 	    .state = of->failed ? SEALED_FAILED : of->recovered ? SEALED_RECOVERED : SEALED_WHOLE};
 	memcpy(r->id, tape_id(t), sizeof r->id);
 	receipt_tell(d, r);
+	if (d->policy != NULL) /* else policy_tell() */
+		tape_told(t);
 	if (s == NULL)
 		return;
 	s->over = 1;

@@ -189,6 +189,8 @@ take_stream(struct reading *r, const json_t *o, const char *what)
 	l->ending |= member(o, "ending") != 0;
 	if (l->ending)
 		l->reason = (uint16_t)member(o, "reason");
+	if (member(o, "end_held") != 0)
+		l->end_intent = l->end_held = 1;
 	(void)member_hex(o, "meta", l->meta, sizeof l->meta);
 	if (strcmp(what, "closed") == 0)
 		l->closed = 1;

@@ -25,9 +25,10 @@ tape_note(struct tape *t, const char *what)
 	int result = -1;
 
 	if (blob_add_format(&b, "{\"note\":\"%s\",\"rec\":\"%s\",\"conn\":%" PRIu64 ",\"stream\":%" PRIu32
-	    ",\"wall_ms\":%" PRId64 ",\"boot_ms\":%" PRId64 ",\"begun\":%d,\"ending\":%d,\"reason\":%u,\"meta\":\"",
-	    what, t->rec, t->conn, t->stream, t->started_wall_ms, t->started_boot_ms, t->begun, t->ending,
-	    t->reason) == 0 && blob_add_hex(&b, t->meta, sizeof t->meta) == 0 && blob_add_text(&b, "\"}") == 0)
+	    ",\"wall_ms\":%" PRId64 ",\"boot_ms\":%" PRId64 ",\"begun\":%d,\"ending\":%d,\"end_held\":%d,\"reason\":%u"
+	    ",\"meta\":\"", what, t->rec, t->conn, t->stream, t->started_wall_ms, t->started_boot_ms, t->begun, t->ending,
+	    t->state == TAPE_CLOSED, t->reason) == 0 && blob_add_hex(&b, t->meta, sizeof t->meta) == 0 &&
+	    blob_add_text(&b, "\"}") == 0)
 		result = wal_note(t->house->wal, (const char *)b.at, b.size);
 	blob_free(&b);
 	return (result);
@@ -36,7 +37,7 @@ tape_note(struct tape *t, const char *what)
 int
 tape_renote(struct tape *t)
 {
-	return (t->state == TAPE_CLOSED ? 0 : tape_note(t, "stream"));
+	return (t->state == TAPE_CLOSED && t->heard ? 0 : tape_note(t, "stream"));
 }
 
 /* --- Segments --------------------------------------------------------------------------------------------- */
@@ -422,6 +423,7 @@ tape_resume(struct tape_house *house, const struct tape_found *found)
 
 		(void)sha256_of_file(t->receipt.digest, t->dir, SUMS_FILE, &size);
 		t->receipt.segments = (uint32_t)t->index.count;
+		t->receipt.at_wall_ms = clock_wall_ms(); /* policy takes 0 for: not sealed yet */
 	}
 	if (tape_note(t, "stream") == -1)
 		goto fail;

@@ -116,6 +116,13 @@ struct tape_receipt {
 };
 const struct tape_receipt	*tape_receipt(const struct tape *t);
 
+/*
+ * Policy was told of the sealing: only now may a successor forget the recording, for it would tell nobody.  Until then
+ * (policy may be away) the tape is kept, and noted in each new file of the log.
+ */
+void	tape_told(struct tape *t);
+int	tape_is_told(const struct tape *t);	/* or never will be sealed */
+
 int	tape_is_busy(const struct tape *t);	/* a thread or a sync works for it: not to be freed now */
 void	tape_free(struct tape *t);
 

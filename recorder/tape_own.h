@@ -56,6 +56,7 @@ struct tape {
 	int			 told;		/* session.start entered in the ledger */
 	int			 begun;		/* session.start held */
 	int			 ending;	/* tape_end was called */
+	int			 heard;	/* policy was told that it is sealed */
 	int			 busy;		/* a thread or a sync works for it */
 	int			 error;		/* why it failed */
 	int			 work_error, work_dir;	/* a thread's, until its done runs */

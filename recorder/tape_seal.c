@@ -201,6 +201,7 @@ job_finish(struct tape *t, struct seal_job *j)
 	blob_free(&j->header);
 	secret_free(&j->file_key);
 	free(j);
+	t->house->on_relief(t->house->ctx, t);
 	return (0);
 }
 
@@ -288,8 +289,6 @@ finish_work(void *ctx)
 	    sums_make(t, &sums, &sealed) == -1 || sha256_of(t->receipt.digest, sums.at, sums.size) == -1 ||
 	    disk_put(t->dir, SUMS_FILE, sums.at, sums.size) == -1)
 		t->work_error = errno != 0 ? errno : EIO;
-	else
-		(void)unlinkat(t->dir, PART_FILE, 0);
 	blob_free(&index);
 	blob_free(&sums);
 }
@@ -378,8 +377,23 @@ tape_held(struct tape *t, const struct ledger_leaf *leaf)
 		tape_jobs_go(t);
 	} else if (leaf->kind == LEDGER_END && t->state == TAPE_CLOSING) {
 		t->state = TAPE_CLOSED;
-		if (tape_note(t, "closed") == -1)
-			log_warning("recording %s: its closing is not noted: %s", t->rec, strerror(errno));
+		(void)unlinkat(t->dir, PART_FILE, 0); /* until now a successor needs it for index.json and the receipt */
 		t->house->on_sealed(t->house->ctx, t);
 	}
+}
+
+void
+tape_told(struct tape *t)
+{
+	if (t->state != TAPE_CLOSED || t->heard)
+		return;
+	t->heard = 1;
+	if (tape_note(t, "closed") == -1)
+		log_warning("recording %s: its closing is not noted: %s", t->rec, strerror(errno));
+}
+
+int
+tape_is_told(const struct tape *t)
+{
+	return (t->state != TAPE_CLOSED || t->heard);
 }

@@ -614,8 +614,8 @@ words_flush(struct channel *c)
 static void
 ending_turn(struct channel *c)
 {
-	if (!c->here_closed && !c->session->door.over) {
-		if (!words_flush(c))
+	if (!c->session->door.over) {
+		if (!c->here_closed && !words_flush(c))
 			return;
 		if (c->signal[0] != '\0')
 			(void)ssh_channel_request_send_exit_signal(c->here, c->signal, c->core_dumped, "", "");

@@ -274,6 +274,16 @@ target_closed(struct channel *c)
 		visit_end(v, REASON_DONE, NULL);
 }
 
+/*
+ * A client that said and heard EOF closes its end at once, as OpenSSH does, and takes the exit status in what is left of
+ * the channel: until our own CLOSE (RFC 4254 5.3, 6.10).
+ */
+static int
+client_awaits_status(const struct channel *c)
+{
+	return (c->in_ended && c->out_ended && !c->has_pty && !c->session->door.over);
+}
+
 int
 entry_running_turn(struct channel *c)
 {
@@ -281,7 +291,7 @@ entry_running_turn(struct channel *c)
 
 	if (record_is_clear(c->session->record))
 		requests_pass(c);
-	if (c->here_closed && c->flow_in.held_from == c->flow_in.held_to &&
+	if (c->here_closed && !client_awaits_status(c) && c->flow_in.held_from == c->flow_in.held_to &&
 	    (c->there_closed || ssh_channel_poll(c->here, 0) <= 0)) {
 		entry_leave(c);
 		channel_step(c, CHANNEL_OVER);

@@ -167,7 +167,7 @@ main(void)
 	    peer_wait(gateway, MSG_LINK, START_MS, on_link, &fd) == -1 || fd == -1 ||
 	    (auth = peer_open(loop, fd, PROCESS_PAM, PROCESS_AUTH, 0, on_message, on_closed, NULL)) == NULL ||
 	    peer_wait(auth, MSG_PAM_BEGIN, START_MS, on_begin, &order) == -1)
-		return (EXIT_FAILURE);
+		_exit(EXIT_FAILURE); /* who asked for it is gone: there is nobody to tell, and nothing to tidy */
 	deadline_set(deadline, order.deadline_ms);
 	conversation_hold(&(struct conversation){.service = order.service,
 	                      .directory = order.directory,

@@ -268,5 +268,9 @@ main(void)
 	confine(CONFINE_DAEMON);
 	daemon_ready(gateway);
 	loop_run(dialer.loop);
+
+	peer_close(dialer.policy);
+	peer_close(dialer.recorder);
+	peer_close(gateway);
 	return (0);
 }

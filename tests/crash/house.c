@@ -64,7 +64,7 @@ house_until(struct house *h, int (*is)(struct house *h), int ms)
 	int64_t until_ms = clock_boot_ms() + ms, left;
 
 	while (is == NULL || !is(h)) {
-		if ((left = until_ms - clock_boot_ms()) <= 0)
+		if ((left = until_ms - clock_boot_ms()) <= 0 || h->broken)
 			return (0);
 		h->is_late = 0;
 		timer_after(h->late, left);
@@ -147,7 +147,10 @@ on_book(struct peer *p, struct message *m, void *ctx)
 	*l = (struct book_leaf){.sequence = m->leaf.sequence, .checkpoint = m->leaf.checkpoint};
 	MUST(blob_add(&l->json, m->leaf.json.at, m->leaf.json.len) == 0);
 	h->leaf_count++;
+	if (h->leaf_count == h->sleep_at)
+		h->book_asleep = 1;
 	book_wake(h);
+	loop_stop(h->loop);
 }
 
 /* --- policy and dialer ------------------------------------------------------------------------------------- */
@@ -255,6 +258,12 @@ session_write(struct house *h)
 	}
 	if (h->put > before)
 		MUST(write(h->filled, &one, sizeof one) == sizeof one);
+}
+
+void
+house_say(struct house *h)
+{
+	session_write(h);
 }
 
 static void
@@ -426,10 +435,16 @@ on_gateway_closed(struct peer *p, const char *why, void *ctx)
 	h->died++;
 	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
 		house_fault(h, "the recorder ended: status %d, signal %d", WEXITSTATUS(status), WTERMSIG(status));
-		if (h->started > 8)
-			return;
+		h->broken = 1;
+		return;
 	}
 	h->stopping = 0;
+	if (h->no_session) {
+		h->no_session = 0;
+		h->gone = 1;
+		peer_close(h->session);
+		h->session = NULL;
+	}
 	recorder_start(h);
 }
 
@@ -444,6 +459,10 @@ environment_set(const struct house *h)
 		return;
 	(void)snprintf(number, sizeof number, "%ld", h->deaths.of[n].at);
 	(void)setenv("LODGE_CRASH_AT", number, 1);
+	if (h->deaths.of[n].note != NULL)
+		(void)setenv("LODGE_CRASH_NOTE", h->deaths.of[n].note, 1);
+	else
+		(void)unsetenv("LODGE_CRASH_NOTE");
 	(void)setenv("LODGE_CRASH_HOW", how[h->deaths.of[n].how], 1);
 }
 
@@ -519,7 +538,7 @@ house_begin(struct house *h, unsigned rounds)
 	(void)snprintf(path, sizeof path, "%s/shelf", h->dir);
 	MUST(mkdir(path, 0700) == 0);
 	MUST((h->shelf = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) != -1);
-	h->settings_more = "DiskLow 1M\nDiskCritical 512K\nDiskReserve 1M\n";
+	h->settings_more = "DiskLow 1M\nDiskCritical 512K\nDiskReserve 16M\n";
 	MUST((h->loop = loop_new()) != NULL && (h->late = timer_new(h->loop, on_late, h)) != NULL);
 	MUST(age_identity_make(&h->key) == 0 && RAND_bytes(h->id, sizeof h->id) == 1);
 	for (size_t i = 0; i < sizeof h->id; i++)
@@ -580,6 +599,28 @@ house_end(struct house *h)
 	loop_free(h->loop);
 	age_identity_wipe(&h->key);
 	tree_remove(AT_FDCWD, h->dir);
+}
+
+int
+house_shelf_again(struct house *h)
+{
+	char path[128];
+
+	(void)snprintf(path, sizeof path, "%s/shelf", h->dir);
+	(void)close(h->shelf);
+	return ((h->shelf = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1 ? -1 : 0);
+}
+
+void
+house_fill(struct house *h)
+{
+	static const char zeros[4096];
+	int fd = openat(h->shelf, "filler", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	MUST(fd != -1);
+	while (write(fd, zeros, sizeof zeros) > 0)
+		;
+	(void)close(fd);
 }
 
 size_t

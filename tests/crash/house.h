@@ -27,6 +27,7 @@
 struct deaths {
 	struct {
 		long at;
+		const char *note; /* not NULL: at the first note of the log with this word */
 		enum { HOW_BEFORE, HOW_TORN, HOW_AFTER } how;
 	} of[4];
 };
@@ -43,6 +44,7 @@ struct house {
 	int shelf;
 	struct deaths deaths;
 	int strict;
+	int no_session; /* it ends together with the next recorder that dies */
 	unsigned burst; /* bytes that the session writes before it waits for them to be safe */
 	const char *settings_more;
 	struct loop *loop;
@@ -58,6 +60,7 @@ struct house {
 	pid_t recorder;
 	unsigned started, died;
 	int stopping, ended; /* STOP was sent; it ended with status 0 */
+	int broken;          /* it ended as it must not: nothing is waited for */
 
 	/* The ends of its links. */
 	struct peer *gateway, *policy, *dialer, *session, *book;
@@ -84,6 +87,7 @@ struct house {
 	struct book_leaf leaves[HOUSE_LEAVES];
 	size_t leaf_count, leaf_read; /* came, entered */
 	uint64_t last;
+	size_t sleep_at;           /* when so many leaves came it falls asleep; 0: not by itself */
 	int book_asleep, book_due; /* stopped; answers are due */
 	int start_held;
 };
@@ -100,6 +104,9 @@ void house_leave(struct house *h, int status); /* the session's process ends; st
 void house_stop(struct house *h);              /* STOP to the recorder */
 void house_kill(struct house *h);              /* SIGKILL from outside; a new one is started */
 void house_wake_book(struct house *h);
+void house_say(struct house *h);        /* after halt_at was moved */
+int house_shelf_again(struct house *h); /* something was mounted there; -1 and errno */
+void house_fill(struct house *h);       /* takes all the room that is free on the shelf's disk */
 
 uint64_t house_delivered(struct house *h); /* frames that the session may deliver: freed in the ring */
 size_t house_wal_files(const struct house *h);

@@ -167,7 +167,10 @@ content_judge(struct house *h, int dir, enum judge_how how)
 	struct content found = {.ends = 0}, least = {.ends = 0}, most = {.ends = 0};
 
 	content_read(h, dir, &found);
-	content_said(&least, &h->script, how == JUDGE_ALL ? h->script.count : house_delivered(h));
+	content_said(&least, &h->script,
+	    how == JUDGE_ALL   ? h->script.count
+	    : how == JUDGE_PUT ? h->put
+	                       : house_delivered(h));
 	content_said(&most, &h->script, how == JUDGE_ALL ? h->script.count : h->put);
 	compare(h, "output", &least.out, &found.out, &most.out);
 	compare(h, "errors", &least.err, &found.err, &most.err);

@@ -9,6 +9,7 @@
 
 enum judge_how {
 	JUDGE_ALL,   /* the session said all of its script */
+	JUDGE_PUT,   /* it died: all that stood in its ring is there */
 	JUDGE_PREFIX /* it was ended before: all that was delivered is there, and nothing that was not said */
 };
 

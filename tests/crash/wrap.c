@@ -2,7 +2,9 @@
  * Death at the Nth write: linked into lodge-recorder-crash with -Wl,--wrap=..., and into nothing else.
  *
  *	LODGE_CRASH_AT=N		SIGKILL at the Nth of the calls below, counted over all threads; not set or 0: never
+ *	LODGE_CRASH_NOTE=WORD		instead: at the first note of the log that has this word
  *	LODGE_CRASH_HOW=before|torn|after	the call is not made; is made with half of its bytes; is made whole
+ *	LODGE_CRASH_TRACE=1		says each call on stderr, and notes of the log in words
  *	LODGE_CRASH_LOG_BYTES=N		size of the log's files, so that a short session has several
  */
 #include <fcntl.h>
@@ -10,11 +12,13 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "format/journal.h"
 #include "wal.h"
 
 static atomic_long calls;
@@ -39,11 +43,16 @@ die(void)
 
 /* Counts one call; does not come back when it is the one before which to die. */
 static enum moment
-count(void)
+count(const char *name, const void *bytes, size_t size)
 {
-	const char *how = getenv("LODGE_CRASH_HOW");
+	const char *how = getenv("LODGE_CRASH_HOW"), *word = getenv("LODGE_CRASH_NOTE");
+	long n = atomic_fetch_add(&calls, 1) + 1;
 
-	if (atomic_fetch_add(&calls, 1) + 1 != number_of("LODGE_CRASH_AT"))
+	if (number_of("LODGE_CRASH_TRACE") != 0)
+		(void)dprintf(STDERR_FILENO, "    call %ld: %s %.*s\n", n, name, bytes == NULL ? 0 : (int)size,
+		    (const char *)bytes);
+	if (word != NULL ? bytes == NULL || memmem(bytes, size, word, strlen(word)) == NULL
+	                 : n != number_of("LODGE_CRASH_AT"))
 		return (MOMENT_OTHER);
 	if (how != NULL && strcmp(how, "torn") == 0)
 		return (MOMENT_TORN);
@@ -53,20 +62,20 @@ count(void)
 }
 
 /* A call without bytes is not made at all when it is to be torn. */
-#define WRAP(name, declared, given)           \
-	int __real_##name declared;           \
-	int __wrap_##name declared;           \
-	int __wrap_##name declared            \
-	{                                     \
-		enum moment now = count();    \
-		int result;                   \
-                                              \
-		if (now == MOMENT_TORN)       \
-			die();                \
-		result = __real_##name given; \
-		if (now == MOMENT_AFTER)      \
-			die();                \
-		return (result);              \
+#define WRAP(name, declared, given)                      \
+	int __real_##name declared;                      \
+	int __wrap_##name declared;                      \
+	int __wrap_##name declared                       \
+	{                                                \
+		enum moment now = count(#name, NULL, 0); \
+		int result;                              \
+                                                         \
+		if (now == MOMENT_TORN)                  \
+			die();                           \
+		result = __real_##name given;            \
+		if (now == MOMENT_AFTER)                 \
+			die();                           \
+		return (result);                         \
 	}
 
 WRAP(fsync, (int fd), (fd))
@@ -78,10 +87,23 @@ WRAP(mkdirat, (int dir, const char *name, mode_t mode), (dir, name, mode))
 ssize_t __real_write(int fd, const void *bytes, size_t size);
 ssize_t __wrap_write(int fd, const void *bytes, size_t size);
 
+/* The words of a note, which is the one record of the log that is not sealed. */
+static const void *
+shown_of(const void *bytes, size_t size, size_t *shown)
+{
+	*shown = size > JOURNAL_HEAD_BYTES && memcmp(bytes, "LdgR", 4) == 0 &&
+	                 ((const uint8_t *)bytes)[8] == JOURNAL_NOTE
+	             ? size - JOURNAL_HEAD_BYTES
+	             : 0;
+	return (*shown == 0 ? NULL : (const uint8_t *)bytes + JOURNAL_HEAD_BYTES);
+}
+
 ssize_t
 __wrap_write(int fd, const void *bytes, size_t size)
 {
-	enum moment now = fd == STDERR_FILENO ? MOMENT_OTHER : count();
+	size_t shown;
+	const void *words = shown_of(bytes, size, &shown);
+	enum moment now = fd == STDERR_FILENO ? MOMENT_OTHER : count("write", words, shown);
 	ssize_t result = __real_write(fd, bytes, now == MOMENT_TORN ? size / 2 : size);
 
 	if (now != MOMENT_OTHER)
@@ -95,7 +117,7 @@ int __wrap_posix_fallocate(int fd, off_t at, off_t size);
 int
 __wrap_posix_fallocate(int fd, off_t at, off_t size)
 {
-	enum moment now = count();
+	enum moment now = count("posix_fallocate", NULL, 0);
 	int result = __real_posix_fallocate(fd, at, now == MOMENT_TORN ? size / 2 : size);
 
 	if (now != MOMENT_OTHER)
@@ -118,7 +140,7 @@ __wrap_openat(int dir, const char *name, int flags, ...)
 		va_start(more, flags);
 		mode = va_arg(more, mode_t);
 		va_end(more);
-		now = count();
+		now = count("openat", NULL, 0);
 	}
 	if (now == MOMENT_TORN)
 		die();

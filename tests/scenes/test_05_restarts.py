@@ -127,6 +127,7 @@ def same(got, count, what):
 
 
 def ready_count(s, name):
+    """How many of them have been ready since the site began."""
     return s.log().count(f"lodge-{name} is ready")
 
 
@@ -202,10 +203,10 @@ def test_1_nothing_is_lost_and_nothing_comes_twice(s, name):
     moments = random.Random(f"{SEED} {name}")
     print(f"LODGE_SEED={SEED}")
     stop = s.dir / f"osv1/home/stop.{name}"
-    out = Going(s, f"python3 flow.py 300 stop.{name}; exit $?")
-    into = Going(s, f"sha256sum; exit 5 # {name}", pour_in=120)
+    out = Going(s, f"python3 flow.py 220 stop.{name}; exit $?")
+    into = Going(s, f"sha256sum; exit 5 # {name}", pour_in=80)
     rekeys = ("-o", "RekeyLimit=256K", "-o", "LogLevel=DEBUG1")
-    both = Going(s, f"cat; exit 6 # {name}", options=rekeys, pour_in=120)
+    both = Going(s, f"cat; exit 6 # {name}", options=rekeys, pour_in=80)
     wait_for(lambda: out.out and both.out, "the first bytes")
     away = []
     for _ in range(KILLS):
@@ -246,6 +247,24 @@ def holds(s, files, one):
     if one.sent:
         found, _ = recorded(s, files, "input.")
         same(b"".join(found.values()), one.sent, "the recording of what she sent")
+
+
+def test_1_killed_again_before_it_is_ready(s):
+    """A start is a moment like any other: what it takes up of its predecessor is not lost when it dies over it."""
+    moments = random.Random(f"{SEED} again")
+    print(f"LODGE_SEED={SEED}")
+    out = Going(s, "python3 flow.py 150 stop.again; exit $?")
+    wait_for(lambda: out.out, "the first bytes")
+    for name in ("recorder", "book", "policy", "recorder", "auth", "recorder"):
+        for _ in range(3):
+            os.kill(s.pid(name), signal.SIGKILL)
+            time.sleep(moments.uniform(0.02, 0.2))
+        kill(s, name)
+    (s.dir / "osv1/home/stop.again").touch()
+    said = out.end(7)
+    same(out.out, int(re.search(r"poured (\d+)", said).group(1)), "what she was sent")
+    (row,) = wait_for(lambda: recordings_of(s, out), "its recording")
+    holds(s, export(s, row["number"]), out)
 
 
 def test_1_all_of_it_verifies(s):
@@ -365,6 +384,22 @@ def test_3_a_decision_outlives_policy(make_site):
     assert alice.out == b"here\n"
     assert len(s.events(action="request.approved")) == 1
     assert len(s.events(action="visit.begun")) == 1
+
+
+def test_3_a_verb_is_done_once(make_site):
+    """policy or the book dies over a request: she is answered by the next, and there is one request, not two."""
+    s = make_site(*SITE_WORDS)
+    moments = random.Random(f"{SEED} verb")
+    print(f"LODGE_SEED={SEED}")
+    for n in range(1, 9):
+        asking = s.begin("alice", "request", "osv1", "--for", f"{n}h", "--why", f"reason {n}")
+        time.sleep(moments.uniform(0.02, 0.15))
+        s.kill("book" if n % 4 == 0 else "policy")
+        out, err = asking.communicate(timeout=PATIENCE)
+        print(asking.returncode, out, err)
+        assert asking.returncode == 0, err
+        assert re.search(rf"request {n}\b", out.decode()), out
+    assert len(s.events(action="request.asked")) == 8
 
 
 ENTERINGS = 6

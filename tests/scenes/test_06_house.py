@@ -217,7 +217,7 @@ def test_a_session_opens_no_file_and_no_socket(trace):
     sessions = {
         f"other {match.group(1)}"
         for _, n, w in lines
-        if n == "lodge-session --parent" and (match := re.match(r"clone\(.*CLONE_PARENT.* = (\d+)$", w))
+        if n == "lodge-session --parent" and (match := re.match(r"(?:clone\(|<\.\.\. clone resumed).* = (\d+)$", w))
     }
     assert sessions, "no session was seen"
     bad = [
