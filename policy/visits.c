@@ -107,6 +107,27 @@ connection_cut(struct connection *c, enum reason reason, const char *text)
 
 /* ---- ends ---- */
 
+/* She was let in to the target at row->entered_at; source is "" where nobody knows it any more. */
+static void
+begun_note(struct policy *p, const struct stream *row, const char *source, uint16_t port)
+{
+	struct happening h = {.type = EVENT_VISIT_BEGUN,
+	    .who = row->person,
+	    .vendor = row->vendor,
+	    .source = source,
+	    .port = port,
+	    .session = row->visitor,
+	    .request = row->request,
+	    .grant = row->grant,
+	    .recording = row->id,
+	    .recording_number = row->number,
+	    .target = row->target,
+	    .account = row->account,
+	    .what = row->what};
+
+	(void)event_note(p, &h);
+}
+
 static void
 stream_end(struct policy *p, struct stream *row, enum reason reason, int64_t at, const char *text)
 {
@@ -125,6 +146,14 @@ stream_end(struct policy *p, struct stream *row, enum reason reason, int64_t at,
 	    .why = text};
 	int entered = row->began_at != 0;
 
+	/*
+	 * Her session has ended, and whom it told of her entering died before it was kept.  She had the target's socket:
+	 * the book has no end without a beginning, and the recording shows what came of it.
+	 */
+	if (entered && row->entered_at == 0) {
+		row->entered_at = row->began_at;
+		begun_note(p, row, "", 0);
+	}
 	row->state = entered ? STREAM_STATE_ENDED : STREAM_STATE_DROPPED;
 	row->ended_at = at;
 	row->reason = (int64_t)reason;
@@ -237,20 +266,6 @@ stream_load(struct policy *p, uint64_t conn, uint32_t stream, struct stream *row
 static void
 visit_opened(struct connection *c, struct stream *row)
 {
-	struct happening h = {.type = EVENT_VISIT_BEGUN,
-	    .who = row->person,
-	    .vendor = row->vendor,
-	    .source = c->source,
-	    .port = c->port,
-	    .session = row->visitor,
-	    .request = row->request,
-	    .grant = row->grant,
-	    .recording = row->id,
-	    .recording_number = row->number,
-	    .target = row->target,
-	    .account = row->account,
-	    .what = row->what};
-
 	if (row->entered_at != 0) /* a session tells it again whenever policy is new */
 		return;
 	row->state = STREAM_STATE_BEGUN;
@@ -258,7 +273,7 @@ visit_opened(struct connection *c, struct stream *row)
 	if (row->began_at == 0)
 		row->began_at = row->entered_at;
 	must(c->policy, stream_set(c->policy->store, row));
-	(void)event_note(c->policy, &h);
+	begun_note(c->policy, row, c->source, c->port);
 }
 
 static void

@@ -273,6 +273,9 @@ ssh_more_begin(ssh_session session, const struct ssh_more_hooks *hooks, void *ct
 	m->ctx = ctx;
 	m->next = all;
 	all = m;
+	/* libssh would look the home of our user up in files, and whoever has none there has no need of it. */
+	if (session->opts.homedir == NULL && (session->opts.homedir = strdup("/")) == NULL)
+		goto no_memory;
 	/* libssh makes its list when it knows the peer's banner, and appends to one that is there. */
 	if (session->packet_callbacks == NULL && (session->packet_callbacks = ssh_list_new()) == NULL)
 		goto no_memory;

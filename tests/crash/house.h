@@ -17,7 +17,7 @@
 #include "format/leaf.h"
 #include "script.h"
 
-#define HOUSE_MS 8000 /* what should come comes within this time */
+#define HOUSE_MS 15000 /* what should come comes within this time */
 #define HOUSE_CONN 77u
 #define HOUSE_STREAM 5u
 #define HOUSE_DIALS 64

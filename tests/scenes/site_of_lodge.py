@@ -57,7 +57,8 @@ class Site:
             if before is not None:
                 before(self)
             self.env = dict(os.environ, LODGE_TEST_CLOCK=str(self.clock), **(env or {}))
-            self.env["ASAN_OPTIONS"] = f"log_path={self.dir}/reports/asan:exitcode=99"
+            more = (env or {}).get("ASAN_OPTIONS", "")
+            self.env["ASAN_OPTIONS"] = f"log_path={self.dir}/reports/asan:exitcode=99:{more}"
             self.env["LSAN_OPTIONS"] = "print_suppressions=0"
             self.env["UBSAN_OPTIONS"] = f"log_path={self.dir}/reports/ubsan:print_stacktrace=1"
             self.sshd = subprocess.Popen([SITE, "sshd", self.dir])

@@ -183,6 +183,40 @@ def test_other_channels_and_requests_are_refused_and_told(s):
         assert any(what in x for x in refused_things), (what, refused_things)
 
 
+# ---- the target ----
+
+
+def test_another_host_key_is_not_entered(s):
+    """And nothing of hers, not even a login, reaches whoever shows it."""
+    key = s.dir / "clients/impostor"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    right = " ".join((s.dir / "osv1/host_ed25519.pub").read_text().split()[:2])
+    wrong = " ".join(key.with_suffix(".pub").read_text().split()[:2])
+    assert s.lodge("target", "change", "osv1", "--host-key", wrong).returncode == 0
+    before = (s.dir / "osv1/sshd.log").read_text().count("Accepted")
+    refused(s, "alice+osv1", reason="host-key", status=76)
+    assert (s.dir / "osv1/sshd.log").read_text().count("Accepted") == before
+    assert s.lodge("target", "change", "osv1", "--host-key", right).returncode == 0
+    assert s.ssh("alice+osv1", "echo back").stdout == b"back\n"
+
+
+def test_a_target_that_does_not_answer(s):
+    address = f"127.0.0.1:{s.facts['sshd_port']}"
+    assert s.lodge("target", "change", "osv1", "--address", "127.0.0.1:1").returncode == 0
+    refused(s, "alice+osv1", reason="unreachable", status=69)
+    assert s.lodge("target", "change", "osv1", "--address", address).returncode == 0
+    assert s.ssh("alice+osv1", "echo back").stdout == b"back\n"
+
+
+def test_a_target_that_does_not_trust_our_ca(s):
+    ca = s.dir / "osv1/lodge_ca.pub"
+    kept = ca.read_text()
+    ca.write_text("")
+    refused(s, "alice+osv1", reason="target-login", status=69)
+    ca.write_text(kept)
+    assert s.ssh("alice+osv1", "echo back").stdout == b"back\n"
+
+
 # ---- last, for it turns the clock, and the target's sshd does not follow ----
 
 

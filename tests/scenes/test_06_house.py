@@ -9,6 +9,7 @@ import os
 import pathlib
 import pwd
 import re
+import signal
 import subprocess
 import time
 
@@ -165,6 +166,7 @@ def trace(tmp_path_factory):
         "--build",
         str(pathlib.Path(os.environ.get("LODGE_BUILD", "build/test"))),
         people=False,
+        env={"ASAN_OPTIONS": "detect_leaks=0"},  # the leak finder and strace are both tracers
         wrap=("strace", "-f", "-ttt", "-y", "-yy", "-s", "4", "-e", f"trace={calls}", "-o", str(where / "all")),
     )
     try:
@@ -177,6 +179,8 @@ def trace(tmp_path_factory):
         tracer = one.gateway.pid
         (gateway,) = [p for p in one.children(tracer)]
         names = {**one.children(gateway), gateway: "lodge-gateway"}
+        os.kill(gateway, signal.SIGTERM)  # strace does not hand a signal on
+        assert one.gateway.wait(30) == 0
     finally:
         one.end(check=False)
     lines = []
@@ -223,6 +227,6 @@ def test_a_session_opens_no_file_and_no_socket(trace):
     bad = [
         (n, w) for _, n, w in lines
         if n in sessions and (w.startswith(("openat(", "socket(", "connect(")))
-        and "= -1" not in w and "/proc/self" not in w and "/etc/ld.so" not in w
+        and "/dev/null" not in w  # libssh reads its known_hosts there
     ]
     assert not bad, bad[:10]
