@@ -158,8 +158,8 @@ leaf_send(void *ctx, uint64_t sequence, const struct ledger_leaf *leaf)
 static void
 shelf_tell(struct desk *d)
 {
-	peer_post(d->policy, SHELF, shelf, .state = (uint8_t)room_state(d->room),
-	    .free_bytes = room_free_bytes(d->room));
+	peer_post(
+	    d->policy, SHELF, shelf, .state = (uint8_t)room_state(d->room), .free_bytes = room_free_bytes(d->room));
 }
 
 /* The disk is full: sessions say farewell, which the reserve has room for; who is still there later is ended. */
@@ -253,8 +253,8 @@ session_link(struct desk *d, uint64_t conn, int fd)
 
 	c->known = 1;
 	peer_close(c->session);
-	c->session = peer_open(d->loop, fd, PROCESS_RECORDER, PROCESS_SESSION, conn, on_session_message,
-	    on_session_closed, d);
+	c->session = peer_open(
+	    d->loop, fd, PROCESS_RECORDER, PROCESS_SESSION, conn, on_session_message, on_session_closed, d);
 	if (c->session == NULL)
 		log_fatal("no memory");
 	for (size_t i = 0; i < RECEIPTS_MAX && i < d->receipt_count; i++)
@@ -333,8 +333,8 @@ policy_tell(struct desk *d)
 	for (struct connection *c = d->connections; c != NULL; c = c->next)
 		for (struct stream *s = c->streams; s != NULL; s = s->next)
 			if (s->held && !s->over)
-				peer_post(d->policy, STREAM_BEGUN, stream_begun, .conn = c->conn, .stream = s->stream,
-				    .at_wall_ms = clock_wall_ms());
+				peer_post(d->policy, STREAM_BEGUN, stream_begun, .conn = c->conn,
+				    .stream = s->stream, .at_wall_ms = clock_wall_ms());
 	for (size_t i = 0; i < RECEIPTS_MAX && i < d->receipt_count; i++)
 		receipt_tell(d, &d->receipts[i]);
 	for (struct connection *c = d->connections; c != NULL; c = c->next)
@@ -430,7 +430,8 @@ recipients_read(struct tape_house *house, enum journal_track track, const char *
 		if (*word == '\0')
 			continue;
 		if (n == AGE_RECIPIENTS_MAX || age_recipient_parse(&house->recipients[track].to[n], word) == -1) {
-			(void)snprintf(why, why_size, "'%.80s' is not an age recipient; age-keygen prints one", word);
+			(void)snprintf(
+			    why, why_size, "'%.80s' is not an age recipient; age-keygen prints one", word);
 			return (-1);
 		}
 		n++;

@@ -16,7 +16,8 @@
 #include "shelf.h"
 
 #define DESK_LOG_FILE_BYTES (8u << 20)
-#define DESK_FAREWELL_MS 1500 /* an orderly end: sessions may say farewell for so long; then they are our successor's */
+#define DESK_FAREWELL_MS \
+	1500              /* an orderly end: sessions may say farewell for so long; then they are our successor's */
 #define DESK_STOP_MS 6000 /* an orderly end takes no longer: what is not sealed then, the log has */
 #define DESK_FULL_MS 5000 /* the shelf is full: sessions may say farewell for so long */
 
@@ -25,8 +26,8 @@ struct loop;
 
 struct desk_about {
 	struct loop *loop;
-	struct peer *gateway; /* lent */
-	struct shelf *shelf;  /* lent */
+	struct peer *gateway;                      /* lent */
+	struct shelf *shelf;                       /* lent */
 	const char *recipients, *input_recipients; /* words; lent */
 };
 

@@ -29,9 +29,9 @@ struct connection {
 	struct peer *session; /* NULL: away */
 	struct reel *reel;
 	struct stream *streams;
-	int known;   /* gateway told us of it (a ring or a link) */
-	int gone;    /* its process ended: the ring is drained, then all is ended with gone_reason */
-	int drained; /* nothing more comes out of the ring */
+	int known;    /* gateway told us of it (a ring or a link) */
+	int gone;     /* its process ended: the ring is drained, then all is ended with gone_reason */
+	int drained;  /* nothing more comes out of the ring */
 	int troubled; /* told its session that it is over */
 	uint16_t gone_reason;
 };
@@ -69,7 +69,8 @@ struct desk {
 };
 
 struct connection *connection_find(struct desk *d, uint64_t conn);
-struct connection *connection_get(struct desk *d, uint64_t conn); /* makes one; never NULL: no memory ends the process */
+struct connection *connection_get(
+    struct desk *d, uint64_t conn); /* makes one; never NULL: no memory ends the process */
 void connection_gone(struct connection *c, uint16_t reason);
 /* Ends this connection's recordings now, telling its session why (0: all streams). */
 void connection_trouble(struct desk *d, struct connection *c, uint16_t reason, const char *text);

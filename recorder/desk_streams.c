@@ -107,7 +107,8 @@ stream_of_tape(struct desk *d, const struct tape *t, struct connection **c)
 static void
 ready_tell(struct desk *d, uint64_t conn, uint32_t stream, enum reason reason)
 {
-	peer_post(d->policy, STREAM_READY, stream_ready, .conn = conn, .stream = stream, .reason = (uint16_t)reason);
+	peer_post(
+	    d->policy, STREAM_READY, stream_ready, .conn = conn, .stream = stream, .reason = (uint16_t)reason);
 }
 
 static void
@@ -207,7 +208,8 @@ stream_descriptor(struct desk *d, const struct msg_descriptor *m, int fd)
 		if (error == ENOSPC || error == EDQUOT)
 			(void)room_full(d->room);
 		stream_end(d, s, REASON_RECORDER);
-		ready_tell(d, m->conn, m->stream, error == ENOSPC || error == EDQUOT ? REASON_DISK_FULL : REASON_RECORDER);
+		ready_tell(
+		    d, m->conn, m->stream, error == ENOSPC || error == EDQUOT ? REASON_DISK_FULL : REASON_RECORDER);
 		return;
 	}
 	facts_wipe(s);
@@ -256,7 +258,8 @@ connection_trouble(struct desk *d, struct connection *c, uint16_t reason, const 
 		return;
 	c->troubled = 1;
 	reel_halt(c->reel);
-	peer_post(c->session, RECORDER_TROUBLE, recorder_trouble, .stream = 0, .reason = reason, .text = bytes_text(text));
+	peer_post(c->session, RECORDER_TROUBLE, recorder_trouble, .stream = 0, .reason = reason,
+	    .text = bytes_text(text));
 	streams_end(d, c, reason);
 }
 
@@ -264,9 +267,16 @@ void
 receipt_tell(struct desk *d, const struct receipt *r)
 {
 	struct connection *c = connection_find(d, r->conn);
-	struct msg_sealed m = {.conn = r->conn, .stream = r->stream, .id = bytes_of(r->id, sizeof r->id),
-	    .digest = bytes_of(r->of.digest, sizeof r->of.digest), .segments = r->of.segments, .bytes_out = r->of.bytes_out,
-	    .bytes_in = r->of.bytes_in, .state = r->state, .reason = r->of.reason, .at_wall_ms = r->of.at_wall_ms};
+	struct msg_sealed m = {.conn = r->conn,
+	    .stream = r->stream,
+	    .id = bytes_of(r->id, sizeof r->id),
+	    .digest = bytes_of(r->of.digest, sizeof r->of.digest),
+	    .segments = r->of.segments,
+	    .bytes_out = r->of.bytes_out,
+	    .bytes_in = r->of.bytes_in,
+	    .state = r->state,
+	    .reason = r->of.reason,
+	    .at_wall_ms = r->of.at_wall_ms};
 
 	peer_send(d->policy, &(struct message){.type = MSG_SEALED, .fd = -1, .sealed = m});
 	if (c != NULL)
@@ -294,8 +304,12 @@ on_sealed(void *ctx, struct tape *t)
 	struct receipt *r = &d->receipts[d->receipt_count++ % RECEIPTS_MAX];
 	const struct tape_receipt *of = tape_receipt(t);
 
-	*r = (struct receipt){.conn = tape_conn(t), .stream = tape_stream(t), .of = *of,
-	    .state = of->failed ? SEALED_FAILED : of->recovered ? SEALED_RECOVERED : SEALED_WHOLE};
+	*r = (struct receipt){.conn = tape_conn(t),
+	    .stream = tape_stream(t),
+	    .of = *of,
+	    .state = of->failed      ? SEALED_FAILED
+	             : of->recovered ? SEALED_RECOVERED
+	                             : SEALED_WHOLE};
 	memcpy(r->id, tape_id(t), sizeof r->id);
 	receipt_tell(d, r);
 	if (d->policy != NULL) /* else policy_tell() */
@@ -387,8 +401,13 @@ streams_house(struct desk *d)
 	d->house.on_full = on_full;
 	d->house.on_relief = on_relief;
 	d->house.ctx = d;
-	d->reels = (struct reel_house){.loop = d->loop, .tape_of = tape_of, .on_end = on_end, .on_trouble = on_trouble,
-	    .on_full = on_log_full, .on_drained = on_drained, .ctx = d};
+	d->reels = (struct reel_house){.loop = d->loop,
+	    .tape_of = tape_of,
+	    .on_end = on_end,
+	    .on_trouble = on_trouble,
+	    .on_full = on_log_full,
+	    .on_drained = on_drained,
+	    .ctx = d};
 }
 
 void

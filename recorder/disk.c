@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PATH_ROOM	512
+#define PATH_ROOM 512
 
 int
 disk_write(int fd, const void *bytes, size_t size)
@@ -37,8 +37,8 @@ static int
 parent_of(char out[PATH_ROOM], const char *path)
 {
 	const char *slash = strrchr(path, '/');
-	int n = slash == NULL ? snprintf(out, PATH_ROOM, ".") :
-	    snprintf(out, PATH_ROOM, "%.*s", (int)(slash - path), path);
+	int n = slash == NULL ? snprintf(out, PATH_ROOM, ".")
+	                      : snprintf(out, PATH_ROOM, "%.*s", (int)(slash - path), path);
 
 	if (n >= 0 && n < PATH_ROOM)
 		return (0);

@@ -11,19 +11,19 @@
 #include "wal.h"
 
 struct entry {
-	struct entry		*next;
-	uint64_t		 sequence;	/* 0: not numbered yet */
-	struct ledger_leaf	 leaf;
-	char			 json[];
+	struct entry *next;
+	uint64_t sequence; /* 0: not numbered yet */
+	struct ledger_leaf leaf;
+	char json[];
 };
 
 struct ledger {
-	struct ledger_owner	 owner;
-	struct wal		*wal;		/* lent; NULL at first */
-	struct entry		*first, **last;
-	size_t			 count;
-	uint64_t		 next;		/* sequence of the next new leaf */
-	enum { AWAY, LINKED }	 book;
+	struct ledger_owner owner;
+	struct wal *wal; /* lent; NULL at first */
+	struct entry *first, **last;
+	size_t count;
+	uint64_t next; /* sequence of the next new leaf */
+	enum { AWAY, LINKED } book;
 };
 
 struct ledger *
@@ -79,9 +79,12 @@ intent_note(struct ledger *l, const struct entry *e)
 	struct blob b = {0};
 	int result = -1;
 
-	if (blob_add_format(&b, "{\"note\":\"leaf\",\"sequence\":%" PRIu64 ",\"kind\":%d,\"checkpoint\":%d,\"rec\":\"",
-	    e->sequence, (int)e->leaf.kind, (int)e->leaf.when) == 0 && blob_add_hex(&b, e->leaf.id, 16) == 0 &&
-	    blob_add_format(&b, "\",\"track\":%u,\"n\":%" PRIu32 ",\"json\":", e->leaf.track, e->leaf.number) == 0 &&
+	if (blob_add_format(&b,
+	        "{\"note\":\"leaf\",\"sequence\":%" PRIu64 ",\"kind\":%d,\"checkpoint\":%d,\"rec\":\"", e->sequence,
+	        (int)e->leaf.kind, (int)e->leaf.when) == 0 &&
+	    blob_add_hex(&b, e->leaf.id, 16) == 0 &&
+	    blob_add_format(&b, "\",\"track\":%u,\"n\":%" PRIu32 ",\"json\":", e->leaf.track, e->leaf.number) ==
+	        0 &&
 	    blob_add_json(&b, e->json, e->leaf.json_size) == 0 && blob_add_text(&b, "}") == 0)
 		result = wal_note(l->wal, (const char *)b.at, b.size);
 	blob_free(&b);
@@ -93,7 +96,8 @@ entry_send(struct ledger *l, struct entry *e)
 {
 	if (e->sequence == 0) {
 		e->sequence = l->next;
-		if (intent_note(l, e) == -1) {	/* the log's owner ends things; this leaf waits for a log that writes */
+		if (intent_note(l, e) ==
+		    -1) { /* the log's owner ends things; this leaf waits for a log that writes */
 			log_error("a leaf could not be noted: %s", strerror(errno));
 			e->sequence = 0;
 			return;
@@ -186,7 +190,8 @@ held(struct ledger *l, struct entry *e)
 	int n = snprintf(note, sizeof note, "{\"note\":\"held\",\"sequence\":%" PRIu64 "}", e->sequence);
 
 	if (l->wal != NULL && wal_note(l->wal, note, (size_t)n) == -1)
-		log_warning("the log does not take a note: %s", strerror(errno));	/* it is asked again after a restart */
+		log_warning(
+		    "the log does not take a note: %s", strerror(errno)); /* it is asked again after a restart */
 	entry_end(l, e, 1);
 }
 

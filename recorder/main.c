@@ -22,7 +22,8 @@ on_end(void *ctx)
 static struct shelf *
 shelf_from(struct peer *gateway, const struct settings *set)
 {
-	const struct shelf_limits limits = {.low = (uint64_t)set->disk_low, .critical = (uint64_t)set->disk_critical,
+	const struct shelf_limits limits = {.low = (uint64_t)set->disk_low,
+	    .critical = (uint64_t)set->disk_critical,
 	    .reserve = (uint64_t)set->disk_reserve};
 	char why[512];
 	struct shelf *shelf = shelf_open(set->recording_directory, &limits, why, sizeof why);
@@ -35,8 +36,11 @@ shelf_from(struct peer *gateway, const struct settings *set)
 static struct desk *
 desk_from(struct loop *loop, struct peer *gateway, struct shelf *shelf, const struct settings *set)
 {
-	const struct desk_about about = {.loop = loop, .gateway = gateway, .shelf = shelf,
-	    .recipients = set->recording_recipients, .input_recipients = set->input_recipients};
+	const struct desk_about about = {.loop = loop,
+	    .gateway = gateway,
+	    .shelf = shelf,
+	    .recipients = set->recording_recipients,
+	    .input_recipients = set->input_recipients};
 	char why[512];
 	struct desk *d = desk_open(&about, why, sizeof why);
 

@@ -21,40 +21,40 @@
 #include "shelf.h"
 #include "wal.h"
 
-#define PART_MAX	(64u << 20)
+#define PART_MAX (64u << 20)
 
 /* A segment as the log has it. */
 struct piece {
-	struct piece	*next;
+	struct piece *next;
 	enum journal_track track;
-	uint32_t	 number, first_file;
-	uint64_t	 sequence;		/* expected next */
-	int		 broken;		/* a record is missing: what follows is no prefix */
-	int		 intent;		/* its leaf was noted */
-	struct blob	 bytes;			/* preamble and records */
+	uint32_t number, first_file;
+	uint64_t sequence; /* expected next */
+	int broken;        /* a record is missing: what follows is no prefix */
+	int intent;        /* its leaf was noted */
+	struct blob bytes; /* preamble and records */
 };
 
 struct left {
-	struct left	*next;
-	uint8_t		 id[16];
-	uint64_t	 conn;
-	uint32_t	 stream;
-	int		 noted, begun, ending, closed, end_intent, end_held;
-	uint16_t	 reason;
-	int64_t		 wall_ms, boot_ms;
-	uint8_t		 meta[32];
-	uint64_t	 end_sequence;
-	uint64_t	 ends_at;		/* where in the ring its END stands; 0: not known */
-	uint16_t	 ends_reason;
-	struct piece	*pieces;
+	struct left *next;
+	uint8_t id[16];
+	uint64_t conn;
+	uint32_t stream;
+	int noted, begun, ending, closed, end_intent, end_held;
+	uint16_t reason;
+	int64_t wall_ms, boot_ms;
+	uint8_t meta[32];
+	uint64_t end_sequence;
+	uint64_t ends_at; /* where in the ring its END stands; 0: not known */
+	uint16_t ends_reason;
+	struct piece *pieces;
 };
 
 struct reading {
-	struct recovered	*out;
-	struct ledger		*ledger;
-	struct left		*lefts;
-	uint32_t		 file;
-	int			 no_memory;
+	struct recovered *out;
+	struct ledger *ledger;
+	struct left *lefts;
+	uint32_t file;
+	int no_memory;
 };
 
 static struct left *
@@ -214,13 +214,16 @@ take_leaf(struct reading *r, const json_t *o)
 {
 	const json_t *json = json_object_get(o, "json");
 	struct ledger_leaf leaf = {.kind = (enum ledger_kind)member(o, "kind"),
-	    .when = member(o, "checkpoint") != 0 ? LEDGER_CHECKPOINT : LEDGER_DURABLE, .track = member(o, "track") != 0,
-	    .number = (uint32_t)member(o, "n"), .json = json_string_value(json), .json_size = json_string_length(json)};
+	    .when = member(o, "checkpoint") != 0 ? LEDGER_CHECKPOINT : LEDGER_DURABLE,
+	    .track = member(o, "track") != 0,
+	    .number = (uint32_t)member(o, "n"),
+	    .json = json_string_value(json),
+	    .json_size = json_string_length(json)};
 	struct left *l;
 	struct piece *p;
 
-	if (leaf.json == NULL || member(o, "sequence") <= 0 || member_hex(o, "rec", leaf.id, sizeof leaf.id) == -1 ||
-	    (l = left_of(r, leaf.id)) == NULL)
+	if (leaf.json == NULL || member(o, "sequence") <= 0 ||
+	    member_hex(o, "rec", leaf.id, sizeof leaf.id) == -1 || (l = left_of(r, leaf.id)) == NULL)
 		return;
 	if (leaf.kind == LEDGER_START)
 		l->begun = 1;
@@ -228,7 +231,8 @@ take_leaf(struct reading *r, const json_t *o)
 		l->end_intent = 1;
 		l->end_sequence = (uint64_t)member(o, "sequence");
 	}
-	if (leaf.kind == LEDGER_SEGMENT && (p = piece_of(r, l, (enum journal_track)leaf.track, leaf.number)) != NULL)
+	if (leaf.kind == LEDGER_SEGMENT &&
+	    (p = piece_of(r, l, (enum journal_track)leaf.track, leaf.number)) != NULL)
 		p->intent = 1;
 	if (ledger_restore(r->ledger, (uint64_t)member(o, "sequence"), &leaf) == -1)
 		r->no_memory = 1;
@@ -252,7 +256,8 @@ take_note(struct reading *r, const struct journal_record *rec)
 	} else if (strcmp(what, "ends") == 0)
 		take_ends(r, o);
 	else if (strcmp(what, "position") == 0)
-		conn_reached(r, (uint64_t)member(o, "conn"), (uint64_t)member(o, "to"), (uint64_t)member(o, "next"));
+		conn_reached(
+		    r, (uint64_t)member(o, "conn"), (uint64_t)member(o, "to"), (uint64_t)member(o, "next"));
 	else
 		take_stream(r, o, what);
 	json_decref(o);
@@ -344,7 +349,7 @@ files_read(struct reading *r, int dir)
 			at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 		(void)close(fd);
 		if (at == MAP_FAILED)
-			continue;		/* an empty one: killed while it was made */
+			continue; /* an empty one: killed while it was made */
 		take_file(r, at, (size_t)st.st_size);
 		(void)munmap(at, (size_t)st.st_size);
 	}
@@ -463,7 +468,8 @@ pieces_put(int dir, struct left *l, struct recovered_tape *t)
 		struct tape_segment *s;
 		size_t before = t->found.count;
 
-		if (p->sequence < 2)	/* nothing, or a header alone: without BEGIN it holds nothing and does not open */
+		if (p->sequence <
+		    2) /* nothing, or a header alone: without BEGIN it holds nothing and does not open */
 			continue;
 		if ((s = segment_of(t, p->track, p->number)) == NULL)
 			return (-1);
@@ -566,8 +572,10 @@ recover(struct shelf *shelf, struct ledger *ledger, struct recovered *out, char 
 	dir = openat(shelf_fd(shelf), WAL_DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir == -1 && errno == ENOENT)
 		return (0);
-	if (dir == -1 || files_list(dir, out) == -1 || files_read(&r, dir) == -1 || lefts_recover(shelf, &r) == -1) {
-		(void)snprintf(why, why_size, "recovering the log: %s", r.no_memory ? "no memory" : strerror(errno));
+	if (dir == -1 || files_list(dir, out) == -1 || files_read(&r, dir) == -1 ||
+	    lefts_recover(shelf, &r) == -1) {
+		(void)snprintf(
+		    why, why_size, "recovering the log: %s", r.no_memory ? "no memory" : strerror(errno));
 		result = -1;
 	}
 	if (out->file_count > 0)

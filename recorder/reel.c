@@ -30,7 +30,8 @@ struct batch {
 	struct blob frames;
 	struct run runs[RUNS_MAX];
 	size_t count;
-	uint64_t to, next_frame; /* how far the ring was read: the reel is there when the log has the batch, and not before */
+	uint64_t to,
+	    next_frame; /* how far the ring was read: the reel is there when the log has the batch, and not before */
 	struct tape *ended; /* an END frame of this tape is the last one */
 	uint16_t reason;
 };
@@ -101,7 +102,8 @@ batch_add(struct batch *b, struct tape *t, const struct ring_frame *f, uint64_t 
 		return (-1);
 	if (last == NULL || last->tape != t || last->part.track != track) {
 		last = &b->runs[b->count++];
-		*last = (struct run){.tape = t, .stream = f->stream, .at = b->frames.size, .part = {.track = track, .from = from}};
+		*last = (struct run){
+		    .tape = t, .stream = f->stream, .at = b->frames.size, .part = {.track = track, .from = from}};
 	}
 	b->frames.size += journal_frame_write(b->frames.at + b->frames.size, f);
 	last->part.size = b->frames.size - last->at;
@@ -235,7 +237,8 @@ batch_keep(struct reel *r, struct batch *b)
 
 	if (b->count > 0 && (file = batch_append(r, b)) == 0) {
 		reel_trouble(r, REEL_NO_LOG, strerror(errno));
-		(void)ring_seek(r->ring, r->position); /* reel_drain finds them again, and comes to the ring's end */
+		(void)ring_seek(
+		    r->ring, r->position); /* reel_drain finds them again, and comes to the ring's end */
 		return (-1);
 	}
 	/*

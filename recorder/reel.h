@@ -40,7 +40,7 @@ struct reel_house {
 };
 
 struct reel *reel_new(const struct reel_house *house, uint64_t conn); /* house is lent; NULL: no memory */
-void reel_free(struct reel *r);                                      /* NULL is fine */
+void reel_free(struct reel *r);                                       /* NULL is fine */
 
 /* Where a predecessor's log ended; before the ring comes. */
 void reel_seek(struct reel *r, uint64_t position, uint64_t next_frame);
@@ -51,8 +51,9 @@ int reel_is_whole(const struct reel *r);
 
 void reel_strict(struct reel *r); /* from now on: free what is durable, not what is written */
 void reel_wake(struct reel *r);   /* looks again, soon: a tape has room for more, or may begin */
-void reel_drain(struct reel *r);  /* its session is gone: read to the end, then on_drained; frames of no tape are dropped */
-void reel_halt(struct reel *r);   /* leaves the ring alone until reel_drain: nothing more is delivered */
+void reel_drain(
+    struct reel *r); /* its session is gone: read to the end, then on_drained; frames of no tape are dropped */
+void reel_halt(struct reel *r); /* leaves the ring alone until reel_drain: nothing more is delivered */
 
 uint64_t reel_position(const struct reel *r); /* of the ring, as the log has it */
 uint64_t reel_next_frame(const struct reel *r);

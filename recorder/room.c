@@ -17,8 +17,9 @@ struct room {
 static void
 room_tell(struct room *r, enum shelf_room now)
 {
-	static const char *const names[] = {
-	    [SHELF_ROOM_OK] = "enough", [SHELF_ROOM_LOW] = "low", [SHELF_ROOM_CRITICAL] = "critical",
+	static const char *const names[] = {[SHELF_ROOM_OK] = "enough",
+	    [SHELF_ROOM_LOW] = "low",
+	    [SHELF_ROOM_CRITICAL] = "critical",
 	    [SHELF_ROOM_FULL] = "full"};
 
 	if (r->told && now == r->state)

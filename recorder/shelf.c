@@ -13,15 +13,15 @@
 
 #include "disk.h"
 
-#define RESERVE		"reserve"
-#define FULL_BYTES	(256u * 1024u)	/* with less than this nothing more is begun */
+#define RESERVE "reserve"
+#define FULL_BYTES (256u * 1024u) /* with less than this nothing more is begun */
 
 struct shelf {
-	int			 fd, lock;
-	struct shelf_limits	 limits;
-	uint64_t		 free_bytes;
-	enum { KEPT, GIVEN }	 reserve;
-	enum shelf_room		 room;
+	int fd, lock;
+	struct shelf_limits limits;
+	uint64_t free_bytes;
+	enum { KEPT, GIVEN } reserve;
+	enum shelf_room room;
 };
 
 static uint64_t
@@ -71,7 +71,8 @@ shelf_open(const char *path, const struct shelf_limits *limits, char *why, size_
 		goto fail;
 	}
 	if (flock(s->lock, LOCK_EX | LOCK_NB) == -1) {
-		(void)snprintf(why, why_size, "RecordingDirectory %s: another recorder has it; end that one first", path);
+		(void)snprintf(
+		    why, why_size, "RecordingDirectory %s: another recorder has it; end that one first", path);
 		goto fail;
 	}
 	(void)reserve_make(s);
@@ -139,7 +140,8 @@ shelf_path(char out[SHELF_PATH_MAX], const uint8_t id[16], int64_t started_wall_
 	int n;
 
 	(void)gmtime_r(&t, &tm);
-	n = snprintf(out, SHELF_PATH_MAX, "s/%04d/%02d/%02d/", (tm.tm_year + 1900) % 10000, tm.tm_mon + 1, tm.tm_mday);
+	n = snprintf(
+	    out, SHELF_PATH_MAX, "s/%04d/%02d/%02d/", (tm.tm_year + 1900) % 10000, tm.tm_mon + 1, tm.tm_mday);
 	for (int i = 0; i < 16; i++, n += 2)
 		(void)snprintf(out + n, SHELF_PATH_MAX - (size_t)n, "%02x", id[i]);
 }

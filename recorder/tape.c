@@ -24,11 +24,13 @@ tape_note(struct tape *t, const char *what)
 	struct blob b = {0};
 	int result = -1;
 
-	if (blob_add_format(&b, "{\"note\":\"%s\",\"rec\":\"%s\",\"conn\":%" PRIu64 ",\"stream\":%" PRIu32
-	    ",\"wall_ms\":%" PRId64 ",\"boot_ms\":%" PRId64 ",\"begun\":%d,\"ending\":%d,\"end_held\":%d,\"reason\":%u"
-	    ",\"meta\":\"", what, t->rec, t->conn, t->stream, t->started_wall_ms, t->started_boot_ms, t->begun, t->ending,
-	    t->state == TAPE_CLOSED, t->reason) == 0 && blob_add_hex(&b, t->meta, sizeof t->meta) == 0 &&
-	    blob_add_text(&b, "\"}") == 0)
+	if (blob_add_format(&b,
+	        "{\"note\":\"%s\",\"rec\":\"%s\",\"conn\":%" PRIu64 ",\"stream\":%" PRIu32 ",\"wall_ms\":%" PRId64
+	        ",\"boot_ms\":%" PRId64 ",\"begun\":%d,\"ending\":%d,\"end_held\":%d,\"reason\":%u"
+	        ",\"meta\":\"",
+	        what, t->rec, t->conn, t->stream, t->started_wall_ms, t->started_boot_ms, t->begun, t->ending,
+	        t->state == TAPE_CLOSED, t->reason) == 0 &&
+	    blob_add_hex(&b, t->meta, sizeof t->meta) == 0 && blob_add_text(&b, "\"}") == 0)
 		result = wal_note(t->house->wal, (const char *)b.at, b.size);
 	blob_free(&b);
 	return (result);
@@ -59,23 +61,34 @@ track_clear(struct tape_track *k)
 static int
 begin_write(const struct tape *t, enum journal_track track, const struct framecast_begin *begin, struct blob *to)
 {
-	return (blob_add_format(to, "{\"rec\":\"%s\",\"segment\":%" PRIu32 ",\"track\":%d,\"boot_ms\":%" PRId64
-	    ",\"wall_ms\":%" PRId64 ",\"cols\":%u,\"rows\":%u,\"term\":", t->rec, begin->segment, (int)track,
-	    begin->boot_ms, begin->wall_ms, t->screen.cols, t->screen.rows) == 0 &&
-	    blob_add_json(to, t->screen.term, strlen(t->screen.term)) == 0 &&
-	    blob_add_text(to, ",\"facts\":") == 0 && blob_add_text(to, t->facts) == 0 &&
-	    blob_add_text(to, "}") == 0 ? 0 : -1);
+	return (blob_add_format(to,
+	            "{\"rec\":\"%s\",\"segment\":%" PRIu32 ",\"track\":%d,\"boot_ms\":%" PRId64
+	            ",\"wall_ms\":%" PRId64 ",\"cols\":%u,\"rows\":%u,\"term\":",
+	            t->rec, begin->segment, (int)track, begin->boot_ms, begin->wall_ms, t->screen.cols,
+	            t->screen.rows) == 0 &&
+	                blob_add_json(to, t->screen.term, strlen(t->screen.term)) == 0 &&
+	                blob_add_text(to, ",\"facts\":") == 0 && blob_add_text(to, t->facts) == 0 &&
+	                blob_add_text(to, "}") == 0
+	            ? 0
+	            : -1);
 }
 
 /* Appends one record of the track's open segment to `out`. */
 static int
-record_add(struct tape *t, enum journal_track track, enum journal_type type, const struct tape_run *run,
-    struct blob *out)
+record_add(
+    struct tape *t, enum journal_track track, enum journal_type type, const struct tape_run *run, struct blob *out)
 {
 	struct tape_track *k = &t->tracks[track];
-	struct journal_record r = {.type = type, .track = track, .segment = k->number, .connection = t->conn,
-	    .sequence = k->sequence, .from = run->from, .to = run->to, .next_frame = run->next_frame,
-	    .body = run->frames, .body_len = run->size};
+	struct journal_record r = {.type = type,
+	    .track = track,
+	    .segment = k->number,
+	    .connection = t->conn,
+	    .sequence = k->sequence,
+	    .from = run->from,
+	    .to = run->to,
+	    .next_frame = run->next_frame,
+	    .body = run->frames,
+	    .body_len = run->size};
 	size_t n;
 
 	memcpy(r.stream, t->id, sizeof r.stream);
@@ -92,8 +105,8 @@ static int
 segment_begin(struct tape *t, enum journal_track track, struct blob *out)
 {
 	struct tape_track *k = &t->tracks[track];
-	struct framecast_begin begin = {.track = track, .segment = k->next, .boot_ms = clock_boot_ms(),
-	    .wall_ms = clock_wall_ms()};
+	struct framecast_begin begin = {
+	    .track = track, .segment = k->next, .boot_ms = clock_boot_ms(), .wall_ms = clock_wall_ms()};
 	struct blob first = {0};
 	struct tape_run run = {.track = track};
 
@@ -103,7 +116,7 @@ segment_begin(struct tape *t, enum journal_track track, struct blob *out)
 	if (secret_new(&k->file_key, AGE_FILE_KEY_SIZE) == -1 || secret_new(&k->key, JOURNAL_KEY_BYTES) == -1 ||
 	    age_file_key_make(k->file_key.at) == -1 || journal_key(k->key.at, k->file_key.at) == -1 ||
 	    age_header_make(&k->header, k->file_key.at, t->house->recipients[track].to,
-	    t->house->recipients[track].count) == -1 ||
+	        t->house->recipients[track].count) == -1 ||
 	    (k->cast = framecast_new(&k->plain, &t->screen, &begin)) == NULL)
 		goto fail;
 	run.frames = k->header.at;
@@ -146,8 +159,8 @@ tape_ends(struct tape *t, uint16_t reason, uint64_t to, struct blob *out)
 	struct journal_record r = {.type = JOURNAL_NOTE, .body = (const uint8_t *)note};
 	size_t n;
 
-	r.body_len = (size_t)snprintf(note, sizeof note, "{\"note\":\"ends\",\"rec\":\"%s\",\"to\":%" PRIu64
-	    ",\"reason\":%u}", t->rec, to, reason);
+	r.body_len = (size_t)snprintf(note, sizeof note,
+	    "{\"note\":\"ends\",\"rec\":\"%s\",\"to\":%" PRIu64 ",\"reason\":%u}", t->rec, to, reason);
 	if (blob_reserve(out, journal_record_bytes(JOURNAL_NOTE, r.body_len)) == -1 ||
 	    (n = journal_write(out->at + out->size, &r, NULL)) == 0)
 		return (-1);
@@ -199,14 +212,22 @@ tape_cut(struct tape *t, enum journal_track track)
 		return;
 	if ((j = calloc(1, sizeof *j)) == NULL || framecast_end(k->cast, now) == -1) {
 		free(j);
-		track_clear(k);		/* the log keeps it: it is recovered at the next start */
+		track_clear(k); /* the log keeps it: it is recovered at the next start */
 		tape_fail(t, ENOMEM);
 		return;
 	}
-	*j = (struct seal_job){.tape = t, .track = track, .number = k->number, .events = framecast_events(k->cast),
-	    .wal_file = k->wal_file, .cols = t->screen.cols, .rows = t->screen.rows, .payload = k->payload,
+	*j = (struct seal_job){.tape = t,
+	    .track = track,
+	    .number = k->number,
+	    .events = framecast_events(k->cast),
+	    .wal_file = k->wal_file,
+	    .cols = t->screen.cols,
+	    .rows = t->screen.rows,
+	    .payload = k->payload,
 	    .begin_ms = (uint64_t)(k->begin_boot_ms - t->started_boot_ms),
-	    .end_ms = (uint64_t)(k->last_boot_ms - t->started_boot_ms), .plain = k->plain, .header = k->header,
+	    .end_ms = (uint64_t)(k->last_boot_ms - t->started_boot_ms),
+	    .plain = k->plain,
+	    .header = k->header,
 	    .file_key = k->file_key};
 	k->plain = k->header = (struct blob){0};
 	k->file_key = (struct secret){0};
@@ -229,8 +250,8 @@ tape_tick(struct tape *t, int64_t boot_ms)
 	for (int i = 0; i < 2; i++) {
 		const struct tape_track *k = &t->tracks[i];
 
-		if (k->open && t->state == TAPE_LIVE && (boot_ms - k->begin_boot_ms >= TAPE_SEGMENT_MS ||
-		    boot_ms - k->last_boot_ms >= TAPE_PAUSE_MS))
+		if (k->open && t->state == TAPE_LIVE &&
+		    (boot_ms - k->begin_boot_ms >= TAPE_SEGMENT_MS || boot_ms - k->last_boot_ms >= TAPE_PAUSE_MS))
 			tape_cut(t, (enum journal_track)i);
 	}
 	if (t->state < TAPE_CLOSED)
@@ -245,7 +266,8 @@ tape_new(struct tape_house *house, const struct tape_about *about)
 	struct tape *t = calloc(1, sizeof *t);
 	json_t *facts = json_loads(about->facts, JSON_REJECT_DUPLICATES, NULL);
 
-	if (t == NULL || (t->facts = json_is_object(facts) ? json_dumps(facts, JSON_COMPACT) : strdup("null")) == NULL) {
+	if (t == NULL ||
+	    (t->facts = json_is_object(facts) ? json_dumps(facts, JSON_COMPACT) : strdup("null")) == NULL) {
 		json_decref(facts);
 		free(t);
 		errno = ENOMEM;
@@ -269,10 +291,12 @@ meta_make(struct tape *t)
 {
 	uint8_t salt[16];
 	int failed = RAND_bytes(salt, sizeof salt) != 1 ||
-	    blob_add_format(&t->meta_plain, "{\"rec\":\"%s\",\"started_ms\":%" PRId64 ",\"salt\":\"", t->rec,
-	    t->started_wall_ms) == -1 || blob_add_hex(&t->meta_plain, salt, sizeof salt) == -1 ||
-	    blob_add_text(&t->meta_plain, "\",\"facts\":") == -1 || blob_add_text(&t->meta_plain, t->facts) == -1 ||
-	    blob_add_text(&t->meta_plain, "}\n") == -1 || sha256_of(t->meta, t->meta_plain.at, t->meta_plain.size) == -1;
+	             blob_add_format(&t->meta_plain, "{\"rec\":\"%s\",\"started_ms\":%" PRId64 ",\"salt\":\"",
+	                 t->rec, t->started_wall_ms) == -1 ||
+	             blob_add_hex(&t->meta_plain, salt, sizeof salt) == -1 ||
+	             blob_add_text(&t->meta_plain, "\",\"facts\":") == -1 ||
+	             blob_add_text(&t->meta_plain, t->facts) == -1 || blob_add_text(&t->meta_plain, "}\n") == -1 ||
+	             sha256_of(t->meta, t->meta_plain.at, t->meta_plain.size) == -1;
 
 	return (failed ? -1 : 0);
 }
@@ -326,7 +350,10 @@ static void
 end_write(struct tape *t)
 {
 	uint8_t payload[2] = {(uint8_t)(t->reason >> 8), (uint8_t)t->reason}, frame[JOURNAL_FRAME_HEAD + 2];
-	struct ring_frame f = {.type = FRAME_END, .stream = t->stream, .boot_us = clock_boot_us(), .at = payload,
+	struct ring_frame f = {.type = FRAME_END,
+	    .stream = t->stream,
+	    .boot_us = clock_boot_us(),
+	    .at = payload,
 	    .len = sizeof payload};
 	struct tape_run run = {.track = JOURNAL_MAIN, .frames = frame, .size = journal_frame_write(frame, &f)};
 	struct tape_track *k = &t->tracks[JOURNAL_MAIN];
@@ -370,8 +397,13 @@ found_add(struct tape *t, const struct tape_segment *f)
 {
 	struct tape_track *k = &t->tracks[f->track];
 	struct sessionindex_segment s = {.track = f->track == JOURNAL_INPUT ? SEGMENT_INPUT : SEGMENT_OUTPUT,
-	    .number = f->number, .sealed = {.size = f->size}, .begin_ms = f->begin_ms, .end_ms = f->end_ms,
-	    .events = f->events, .cols = f->cols, .rows = f->rows,
+	    .number = f->number,
+	    .sealed = {.size = f->size},
+	    .begin_ms = f->begin_ms,
+	    .end_ms = f->end_ms,
+	    .events = f->events,
+	    .cols = f->cols,
+	    .rows = f->rows,
 	    .made = f->recovered ? SESSIONINDEX_RECOVERED : SESSIONINDEX_SEALED};
 	struct seal_job *j;
 
@@ -383,12 +415,22 @@ found_add(struct tape *t, const struct tape_segment *f)
 		t->receipt.bytes_out += f->payload;
 	if (f->recovered)
 		t->receipt.recovered = 1;
-	if (!f->told) {		/* as if it had just been sealed */
+	if (!f->told) { /* as if it had just been sealed */
 		if ((j = calloc(1, sizeof *j)) == NULL)
 			return (-1);
-		*j = (struct seal_job){.tape = t, .track = f->track, .number = f->number, .events = f->events,
-		    .wal_file = f->wal_file, .begin_ms = f->begin_ms, .end_ms = f->end_ms, .payload = f->payload,
-		    .cols = f->cols, .rows = f->rows, .sealed = s.sealed, .state = JOB_DONE, .recovered = f->recovered};
+		*j = (struct seal_job){.tape = t,
+		    .track = f->track,
+		    .number = f->number,
+		    .events = f->events,
+		    .wal_file = f->wal_file,
+		    .begin_ms = f->begin_ms,
+		    .end_ms = f->end_ms,
+		    .payload = f->payload,
+		    .cols = f->cols,
+		    .rows = f->rows,
+		    .sealed = s.sealed,
+		    .state = JOB_DONE,
+		    .recovered = f->recovered};
 		if (f->wal_file != 0)
 			wal_hold(t->house->wal, f->wal_file);
 		tape_job_add(t, j);

@@ -27,7 +27,8 @@ tape_fail(struct tape *t, int error)
 {
 	if (t->state == TAPE_FAILED || t->state == TAPE_CLOSED)
 		return;
-	log_error("recording %s cannot be sealed now: %s; the log keeps it for the next start", t->rec, strerror(error));
+	log_error(
+	    "recording %s cannot be sealed now: %s; the log keeps it for the next start", t->rec, strerror(error));
 	t->error = error;
 	t->state = TAPE_FAILED;
 	t->receipt.failed = 1;
@@ -51,13 +52,16 @@ static void
 prepare_work(void *ctx)
 {
 	struct tape *t = ctx;
-	struct segment_seal seal = {.name = SESSIONINDEX_META, .plain = &t->meta_plain,
-	    .recipients = t->house->recipients[JOURNAL_MAIN].to, .count = t->house->recipients[JOURNAL_MAIN].count};
+	struct segment_seal seal = {.name = SESSIONINDEX_META,
+	    .plain = &t->meta_plain,
+	    .recipients = t->house->recipients[JOURNAL_MAIN].to,
+	    .count = t->house->recipients[JOURNAL_MAIN].count};
 	struct segment_sealed sealed;
 
 	errno = t->work_error = 0;
 	t->work_dir = -1;
-	if ((seal.dir = shelf_directory_make(t->house->shelf, t->path)) == -1 || segment_seal(&seal, &sealed) == -1) {
+	if ((seal.dir = shelf_directory_make(t->house->shelf, t->path)) == -1 ||
+	    segment_seal(&seal, &sealed) == -1) {
 		t->work_error = errno != 0 ? errno : EIO;
 		if (seal.dir != -1)
 			(void)close(seal.dir);
@@ -108,7 +112,10 @@ seal_work(void *ctx)
 {
 	struct seal_job *j = ctx;
 	char name[SEGMENT_NAME_MAX];
-	struct segment_seal seal = {.dir = j->tape->dir, .name = name, .plain = &j->plain, .file_key = j->file_key.at,
+	struct segment_seal seal = {.dir = j->tape->dir,
+	    .name = name,
+	    .plain = &j->plain,
+	    .file_key = j->file_key.at,
 	    .header = &j->header};
 
 	errno = 0;
@@ -127,7 +134,7 @@ seal_done(void *ctx)
 
 	t->busy--;
 	j->state = JOB_DONE;
-	if (is_full(j->error) && j->tries++ == 0) {	/* once more, in the room that the reserve gives */
+	if (is_full(j->error) && j->tries++ == 0) { /* once more, in the room that the reserve gives */
 		t->house->on_full(t->house->ctx);
 		j->state = JOB_WAITING;
 	}
@@ -139,10 +146,13 @@ static int
 segment_leaf(struct tape *t, const struct seal_job *j)
 {
 	struct tape_track *k = &t->tracks[j->track];
-	struct leaf leaf = {.kind = LEAF_SEGMENT, .track = j->track == JOURNAL_INPUT ? SEGMENT_INPUT : SEGMENT_OUTPUT,
-	    .number = j->number, .sealed = j->sealed, .made = j->recovered ? LEAF_RECOVERED : LEAF_SEALED};
-	struct ledger_leaf entry = {.kind = LEDGER_SEGMENT, .track = (uint8_t)j->track, .number = j->number,
-	    .wal_file = j->wal_file};
+	struct leaf leaf = {.kind = LEAF_SEGMENT,
+	    .track = j->track == JOURNAL_INPUT ? SEGMENT_INPUT : SEGMENT_OUTPUT,
+	    .number = j->number,
+	    .sealed = j->sealed,
+	    .made = j->recovered ? LEAF_RECOVERED : LEAF_SEALED};
+	struct ledger_leaf entry = {
+	    .kind = LEDGER_SEGMENT, .track = (uint8_t)j->track, .number = j->number, .wal_file = j->wal_file};
 	struct blob json = {0};
 	int result = -1;
 
@@ -168,11 +178,14 @@ part_add(struct tape *t, const struct seal_job *j)
 	struct blob b = {0};
 	int fd = openat(t->dir, PART_FILE, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
 
-	if (fd != -1 && blob_add_format(&b, "{\"track\":%d,\"n\":%" PRIu32 ",\"recovered\":%d,\"sha256\":\"", (int)j->track,
-	    j->number, j->recovered) == 0 && blob_add_hex(&b, j->sealed.sha256, 32) == 0 &&
-	    blob_add_format(&b, "\",\"size\":%" PRIu64 ",\"begin_ms\":%" PRIu64 ",\"end_ms\":%" PRIu64 ",\"events\":%" PRIu32
-	    ",\"cols\":%u,\"rows\":%u,\"payload\":%" PRIu64 "}\n", j->sealed.size, j->begin_ms, j->end_ms, j->events, j->cols,
-	    j->rows, j->payload) == 0)
+	if (fd != -1 &&
+	    blob_add_format(&b, "{\"track\":%d,\"n\":%" PRIu32 ",\"recovered\":%d,\"sha256\":\"", (int)j->track,
+	        j->number, j->recovered) == 0 &&
+	    blob_add_hex(&b, j->sealed.sha256, 32) == 0 &&
+	    blob_add_format(&b,
+	        "\",\"size\":%" PRIu64 ",\"begin_ms\":%" PRIu64 ",\"end_ms\":%" PRIu64 ",\"events\":%" PRIu32
+	        ",\"cols\":%u,\"rows\":%u,\"payload\":%" PRIu64 "}\n",
+	        j->sealed.size, j->begin_ms, j->end_ms, j->events, j->cols, j->rows, j->payload) == 0)
 		(void)disk_write(fd, b.at, b.size);
 	blob_free(&b);
 	if (fd != -1)
@@ -184,8 +197,14 @@ static int
 job_finish(struct tape *t, struct seal_job *j)
 {
 	struct sessionindex_segment s = {.track = j->track == JOURNAL_INPUT ? SEGMENT_INPUT : SEGMENT_OUTPUT,
-	    .number = j->number, .sealed = j->sealed, .begin_ms = j->begin_ms, .end_ms = j->end_ms, .events = j->events,
-	    .cols = j->cols, .rows = j->rows, .made = j->recovered ? SESSIONINDEX_RECOVERED : SESSIONINDEX_SEALED};
+	    .number = j->number,
+	    .sealed = j->sealed,
+	    .begin_ms = j->begin_ms,
+	    .end_ms = j->end_ms,
+	    .events = j->events,
+	    .cols = j->cols,
+	    .rows = j->rows,
+	    .made = j->recovered ? SESSIONINDEX_RECOVERED : SESSIONINDEX_SEALED};
 
 	if (j->error != 0) {
 		tape_fail(t, j->error);
@@ -262,8 +281,9 @@ sums_make(struct tape *t, struct blob *to, const struct segment_sealed *index)
 		const struct sessionindex_segment *s = &t->index.segments[i];
 		char name[SEGMENT_NAME_MAX];
 
-		if ((s->made == SESSIONINDEX_RECOVERED ? segment_recovered_name : segment_name)(name, s->track,
-		    s->number) == -1 || sums_add(&sums, name, s->sealed.sha256) == -1)
+		if ((s->made == SESSIONINDEX_RECOVERED ? segment_recovered_name : segment_name)(
+		        name, s->track, s->number) == -1 ||
+		    sums_add(&sums, name, s->sealed.sha256) == -1)
 			goto out;
 	}
 	if (sums_add(&sums, SESSIONINDEX_FILE, index->sha256) == 0)
@@ -283,10 +303,9 @@ finish_work(void *ctx)
 	errno = t->work_error = 0;
 	if (t->index.count > 1)
 		qsort(t->index.segments, t->index.count, sizeof t->index.segments[0], by_track);
-	if (sessionindex_write(&t->index, &index) != 0 ||
-	    sha256_of(sealed.sha256, index.at, index.size) == -1 ||
-	    disk_put(t->dir, SESSIONINDEX_FILE, index.at, index.size) == -1 ||
-	    sums_make(t, &sums, &sealed) == -1 || sha256_of(t->receipt.digest, sums.at, sums.size) == -1 ||
+	if (sessionindex_write(&t->index, &index) != 0 || sha256_of(sealed.sha256, index.at, index.size) == -1 ||
+	    disk_put(t->dir, SESSIONINDEX_FILE, index.at, index.size) == -1 || sums_make(t, &sums, &sealed) == -1 ||
+	    sha256_of(t->receipt.digest, sums.at, sums.size) == -1 ||
 	    disk_put(t->dir, SUMS_FILE, sums.at, sums.size) == -1)
 		t->work_error = errno != 0 ? errno : EIO;
 	blob_free(&index);
@@ -300,11 +319,12 @@ finish_done(void *ctx)
 {
 	struct tape *t = ctx;
 	struct leaf leaf = {.kind = LEAF_END, .at_ms = t->index.ended_ms};
-	struct ledger_leaf entry = {.kind = LEDGER_END, .when = LEDGER_CHECKPOINT}; /* verify right after finds it */
+	struct ledger_leaf entry = {
+	    .kind = LEDGER_END, .when = LEDGER_CHECKPOINT}; /* verify right after finds it */
 
 	t->busy--;
 	if (is_full(t->work_error) && !t->receipt.failed) {
-		t->receipt.failed = 1;		/* the second time is for good */
+		t->receipt.failed = 1; /* the second time is for good */
 		t->house->on_full(t->house->ctx);
 		finish_begin(t);
 		return;
@@ -353,7 +373,7 @@ tape_jobs_go(struct tape *t)
 				j->state = JOB_AT_WORK;
 				if (works_add(t->house->works, seal_work, seal_done, j) == -1) {
 					j->state = JOB_WAITING;
-					return;		/* the next tick tries again */
+					return; /* the next tick tries again */
 				}
 				t->busy++;
 			}
@@ -377,7 +397,8 @@ tape_held(struct tape *t, const struct ledger_leaf *leaf)
 		tape_jobs_go(t);
 	} else if (leaf->kind == LEDGER_END && t->state == TAPE_CLOSING) {
 		t->state = TAPE_CLOSED;
-		(void)unlinkat(t->dir, PART_FILE, 0); /* until now a successor needs it for index.json and the receipt */
+		(void)unlinkat(
+		    t->dir, PART_FILE, 0); /* until now a successor needs it for index.json and the receipt */
 		t->house->on_sealed(t->house->ctx, t);
 	}
 }

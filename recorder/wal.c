@@ -15,44 +15,44 @@
 #include "format/journal.h"
 
 struct wal_file {
-	uint32_t	 number;
-	unsigned	 held;
+	uint32_t number;
+	unsigned held;
 };
 
 struct waiter {
-	struct waiter	*next;
-	uint64_t	 upto;		/* bytes ever appended that must be durable */
-	void		(*done)(void *ctx, int error);
-	void		*ctx;
+	struct waiter *next;
+	uint64_t upto; /* bytes ever appended that must be durable */
+	void (*done)(void *ctx, int error);
+	void *ctx;
 };
 
 struct wal {
 	/* For life. */
-	struct loop		*loop;
-	struct wal_owner	 owner;
-	int			 dir;
-	size_t			 file_bytes;
+	struct loop *loop;
+	struct wal_owner owner;
+	int dir;
+	size_t file_bytes;
 
 	/* The files, oldest first; the last one is written. */
-	struct wal_file		*files;
-	size_t			 count, room;
-	int			 fd;
-	size_t			 at;
-	enum { SOUND, SPOILED, LOST } state;	/* a write failed; a sync failed */
-	int			 noting;	/* on_file is at work: no second rotation inside it */
+	struct wal_file *files;
+	size_t count, room;
+	int fd;
+	size_t at;
+	enum { SOUND, SPOILED, LOST } state; /* a write failed; a sync failed */
+	int noting;                          /* on_file is at work: no second rotation inside it */
 
 	/* The committer. */
-	struct timer		*timer;
-	uint64_t		 written, synced, syncing;
-	uint64_t		 noted;		/* no file goes before the notes up to here are durable */
-	struct waiter		*waiters;
-	uv_work_t		*work;		/* not NULL: a sync is under way */
+	struct timer *timer;
+	uint64_t written, synced, syncing;
+	uint64_t noted; /* no file goes before the notes up to here are durable */
+	struct waiter *waiters;
+	uv_work_t *work; /* not NULL: a sync is under way */
 };
 
 struct sync_work {
-	uv_work_t	 work;
-	struct wal	*wal;		/* NULL: closed meanwhile */
-	int		 fd, error;
+	uv_work_t work;
+	struct wal *wal; /* NULL: closed meanwhile */
+	int fd, error;
 };
 
 static void
@@ -280,7 +280,7 @@ file_next(struct wal *w, size_t need)
 		(void)close(fd);
 		return (-1);
 	}
-	w->synced = w->written;		/* or everybody was told that it is not */
+	w->synced = w->written; /* or everybody was told that it is not */
 	(void)close(w->fd);
 	w->fd = fd;
 	w->at = JOURNAL_FILE_BYTES;
@@ -301,7 +301,7 @@ wal_append(struct wal *w, const void *records, size_t size)
 {
 	if ((w->state != SOUND || size > w->file_bytes - w->at) && file_next(w, size) == -1)
 		return (0);
-	if (size > w->file_bytes - w->at) {	/* the notes took the room */
+	if (size > w->file_bytes - w->at) { /* the notes took the room */
 		errno = EFBIG;
 		return (0);
 	}
@@ -380,8 +380,8 @@ wal_open(struct loop *loop, int shelf, uint32_t number, size_t file_bytes, const
 
 	if (w == NULL)
 		return (NULL);
-	*w = (struct wal){.loop = loop, .owner = *owner, .dir = -1, .file_bytes = file_bytes, .fd = -1,
-	    .at = JOURNAL_FILE_BYTES};
+	*w = (struct wal){
+	    .loop = loop, .owner = *owner, .dir = -1, .file_bytes = file_bytes, .fd = -1, .at = JOURNAL_FILE_BYTES};
 	if (mkdirat(shelf, WAL_DIRECTORY, 0700) == 0 && fsync(shelf) == -1)
 		goto fail;
 	if ((w->dir = openat(shelf, WAL_DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1 ||

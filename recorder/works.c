@@ -6,18 +6,18 @@
 #include "base/loop.h"
 
 struct job {
-	uv_work_t	 work;
-	struct job	*next;
-	struct works	*works;
-	void		(*begin)(void *ctx);
-	void		(*done)(void *ctx);
-	void		*ctx;
+	uv_work_t work;
+	struct job *next;
+	struct works *works;
+	void (*begin)(void *ctx);
+	void (*done)(void *ctx);
+	void *ctx;
 };
 
 struct works {
-	struct loop	*loop;
-	struct job	*first, **last;		/* those that wait */
-	size_t		 running, waiting;
+	struct loop *loop;
+	struct job *first, **last; /* those that wait */
+	size_t running, waiting;
 };
 
 struct works *
@@ -54,7 +54,7 @@ on_work_done(uv_work_t *work, int status)
 	struct job *j = work->data;
 	struct works *w = j->works;
 
-	(void)status;		/* nothing cancels */
+	(void)status; /* nothing cancels */
 	w->running--;
 	works_go(w);
 	j->done(j->ctx);
@@ -68,7 +68,7 @@ works_go(struct works *w)
 
 	while (w->running < WORKS_AT_ONCE && (j = w->first) != NULL) {
 		if (uv_queue_work(loop_uv(w->loop), &j->work, on_work, on_work_done) != 0)
-			return;		/* cannot be: all arguments are set */
+			return; /* cannot be: all arguments are set */
 		if ((w->first = j->next) == NULL)
 			w->last = &w->first;
 		w->waiting--;

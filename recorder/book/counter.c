@@ -141,6 +141,8 @@ counter_link(struct counter *c, enum process from, int fd)
 	peer_close(c->links[from]);
 	if ((c->links[from] = peer_open(c->loop, fd, PROCESS_BOOK, from, 0, on_message, on_closed, c)) == NULL)
 		log_fatal("no memory");
+	/* What was entered before a death of ours counts as held from here on: under a signature, then. */
+	store_check(c, store_checkpoint(c->store));
 	peer_post(c->links[from], LEAF_LAST, leaf_last, .sequence = store_last(c->store, from));
 }
 

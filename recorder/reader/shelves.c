@@ -149,11 +149,10 @@ int
 shelves_find(int shelf, const char *id, char path[SHELVES_PATH])
 {
 	struct shelves *s = shelves_new(shelf);
-	int fd = -1, error = errno;
+	int fd = -1, error = ENOENT;
 
 	if (s == NULL)
 		return (-1);
-	error = ENOENT;
 	for (size_t i = 0; i < s->count && fd == -1; i++) {
 		(void)snprintf(path, SHELVES_PATH, "%s/%.32s", s->days[i], id);
 		fd = openat(shelf, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

@@ -189,8 +189,8 @@ disk_full(struct run_counts *counts)
 	if (h.state != SEALED_WHOLE)
 		house_fault(&h, "what lived is not sealed in the reserve");
 out:
+	(void)umount2(shelf, MNT_DETACH); /* before its directory is removed */
 	case_close(counts, &h, "a disk that is full");
-	(void)umount(shelf);
 }
 
 void

@@ -1,3 +1,4 @@
+/* One file though it is long: five processes that each say little, and all of it to one recorder. */
 #include "house.h"
 
 #include <dirent.h>

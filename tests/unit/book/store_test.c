@@ -14,28 +14,28 @@
 
 #include "store.h"
 
-#define SOURCE	3u
-#define NEVER	0u
+#define SOURCE 3u
+#define NEVER 0u
 
 /* A checkpoint is signed at `checkpoint` leaves (or never), and the process is killed at `killed`. */
 static const struct row {
-	const char	*name;
-	uint64_t	 checkpoint, killed;
+	const char *name;
+	uint64_t checkpoint, killed;
 } rows[] = {
-	{"the first leaf",					NEVER,	1},
-	{"one before a full tile",				NEVER,	255},
-	{"a full tile that no checkpoint covers",		NEVER,	256},
-	{"one behind it",					NEVER,	257},
-	{"a full tile, a checkpoint in its middle",		100,	256},
-	{"a full tile, a checkpoint just before",		255,	256},
-	{"a full tile under a checkpoint",			256,	256},
-	{"one behind a full tile under a checkpoint",		256,	257},
-	{"two full tiles, a checkpoint at the first",		256,	512},
-	{"two full tiles, a checkpoint between",		257,	512},
-	{"three full tiles, no checkpoint",			NEVER,	768},
-	{"three full tiles, a checkpoint at the second",	512,	769},
-	{"a tile of the level above is full",			300,	65536},
-	{"one behind it",					65535,	65537},
+    {"the first leaf", NEVER, 1},
+    {"one before a full tile", NEVER, 255},
+    {"a full tile that no checkpoint covers", NEVER, 256},
+    {"one behind it", NEVER, 257},
+    {"a full tile, a checkpoint in its middle", 100, 256},
+    {"a full tile, a checkpoint just before", 255, 256},
+    {"a full tile under a checkpoint", 256, 256},
+    {"one behind a full tile under a checkpoint", 256, 257},
+    {"two full tiles, a checkpoint at the first", 256, 512},
+    {"two full tiles, a checkpoint between", 257, 512},
+    {"three full tiles, no checkpoint", NEVER, 768},
+    {"three full tiles, a checkpoint at the second", 512, 769},
+    {"a tile of the level above is full", 300, 65536},
+    {"one behind it", 65535, 65537},
 };
 
 static struct note_signer signer;
