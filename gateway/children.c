@@ -17,10 +17,10 @@
 #include "contract/daemon.h"
 #include "house.h"
 
-#define RESTART_LEAST_MS 20 /* before a daemon that died is started again; doubles while it keeps dying */
-#define RESTART_MOST_MS 1000  /* a session inside a rekey waits 5 s for a new auth: the start must fit in, too */
-#define STEADY_MS 10000 /* having lived so long, a daemon's death counts as its first */
-#define STOP_MS 8000    /* an orderly end may take so long before it is killed */
+#define RESTART_LEAST_MS 20  /* before a daemon that died is started again; doubles while it keeps dying */
+#define RESTART_MOST_MS 1000 /* a session inside a rekey waits 5 s for a new auth: the start must fit in, too */
+#define STEADY_MS 10000      /* having lived so long, a daemon's death counts as its first */
+#define STOP_MS 8000         /* an orderly end may take so long before it is killed */
 
 enum child_state { CHILD_NONE, CHILD_STARTING, CHILD_READY, CHILD_STOPPING };
 

@@ -1,4 +1,7 @@
-/* The desk's links and messages, its clockwork, its room, and its orderly end. */
+/*
+ * The desk's links and messages, its clockwork, its room, and its orderly end.  One file: what comes in and what it
+ * sets going.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

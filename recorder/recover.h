@@ -2,6 +2,7 @@
  * What a predecessor left in the log.  Read once, at start: every file, the longest valid prefix of each segment, the
  * notes.  Segments that no sealed file covers are put on the shelf as they are (NNNNNN.wal, input.NNNNNN.wal); nothing
  * is decrypted, nothing is thrown away, and doing it twice gives the same files.
+ * One file: it is one reading, from the first log file to the last.
  */
 #ifndef RECORDER_RECOVER_H
 #define RECORDER_RECOVER_H

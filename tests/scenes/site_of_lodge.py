@@ -268,7 +268,10 @@ class Site:
             if isinstance(one, subprocess.Popen):
                 if one.poll() is None:
                     one.kill()
-                one.communicate()
+                one.wait(10)  # not communicate(): a scene may have closed what it typed into
+                for pipe in (one.stdin, one.stdout, one.stderr):
+                    if pipe is not None:
+                        pipe.close()
             else:
                 one.close(force=True)
         status = None
