@@ -13,6 +13,7 @@
 
 #include "disk.h"
 
+#define LOCK_TRIES 80 /* of a tenth of a second each */
 #define RESERVE "reserve"
 #define FULL_BYTES (256u * 1024u) /* with less than this nothing more is begun */
 
@@ -54,6 +55,22 @@ reserve_make(struct shelf *s)
 	return (-1);
 }
 
+/* Of a gateway that was killed the recorder still seals what is live: it lets go within DESK_STOP_MS. */
+static int
+lock_take(int fd)
+{
+	const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
+
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return (0);
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return (-1);
+		(void)nanosleep(&pause, NULL);
+	}
+	return (-1);
+}
+
 struct shelf *
 shelf_open(const char *path, const struct shelf_limits *limits, char *why, size_t why_size)
 {
@@ -70,7 +87,7 @@ shelf_open(const char *path, const struct shelf_limits *limits, char *why, size_
 		    strerror(errno));
 		goto fail;
 	}
-	if (flock(s->lock, LOCK_EX | LOCK_NB) == -1) {
+	if (lock_take(s->lock) == -1) {
 		(void)snprintf(
 		    why, why_size, "RecordingDirectory %s: another recorder has it; end that one first", path);
 		goto fail;

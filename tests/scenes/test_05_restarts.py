@@ -489,3 +489,16 @@ def test_4_gateway_killed(make_site):
     found, _ = recorded(s, export(s, row["number"]), "")
     assert found["out"].startswith(bytes(out.out))
     assert s.ssh("alice+osv1", "echo in").stdout == b"in\n"
+
+
+def test_4_a_gateway_that_is_started_again_at_once(make_site):
+    """The recorder of the one that was killed still holds the shelf: the new one waits for it."""
+    s = make_site(*SITE_WORDS)
+    s.granted("8h")
+    s.shell()
+    s.gateway.kill()
+    s.gateway.wait()
+    s.start()
+    assert s.ssh("alice+osv1", "echo in").stdout == b"in\n"
+    s.sealed(2)
+    s.verb("otto", "verify", "--all")
