@@ -6,6 +6,7 @@ What this house does not carry is refused with its reason, and the rest of the c
 """
 
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -78,6 +79,38 @@ def test_an_ordinary_user_is_refused_in_one_line(s):
     assert done.returncode == 78
     assert len(done.stderr.splitlines()) == 1
     assert "root" in done.stderr
+
+
+def test_single_user_is_for_development_and_says_so(s, make_site):
+    """As an ordinary user, with keys of their own: it runs, and the log says loudly what is lost."""
+    other = make_site("--no-code")
+    other.gateway.terminate()
+    other.gateway.wait(30)
+    home = other.dir / "single"
+    home.mkdir()
+    text = (other.dir / "lodge.conf").read_text().replace(f"{other.dir}/", f"{home}/")
+    (home / "lodge.conf").write_text(text)
+    shutil.copytree(other.dir / "etc", home / "etc")
+    for key in (home / "etc").iterdir():
+        key.chmod(0o400)
+    subprocess.run(["chown", "-R", "64213:64213", home], check=True)
+    gateway = subprocess.Popen(
+        ["setpriv", "--reuid", "64213", "--regid", "64213", "--clear-groups"]
+        + [str(other.dir / "lib/lodge-gateway"), "--single-user", "-f", str(home / "lodge.conf")],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=other.env,
+    )
+    said = []
+    for line in gateway.stderr:
+        said.append(line)
+        if "ready on port" in line:
+            break
+    gateway.terminate()
+    rest = gateway.communicate(timeout=30)[1]
+    assert "--single-user: every process runs as one user" in said[0], said
+    assert "ready on port" in said[-1], said
+    assert gateway.returncode == 0, rest
 
 
 # ---- the engineer ----
