@@ -336,8 +336,7 @@ policy_tell(struct desk *d)
 	for (struct connection *c = d->connections; c != NULL; c = c->next)
 		for (struct stream *s = c->streams; s != NULL; s = s->next)
 			if (s->held && !s->over)
-				peer_post(d->policy, STREAM_BEGUN, stream_begun, .conn = c->conn,
-				    .stream = s->stream, .at_wall_ms = clock_wall_ms());
+				stream_begun_tell(d, c, s);
 	for (size_t i = 0; i < RECEIPTS_MAX && i < d->receipt_count; i++)
 		receipt_tell(d, &d->receipts[i]);
 	for (struct connection *c = d->connections; c != NULL; c = c->next)

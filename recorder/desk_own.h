@@ -78,7 +78,8 @@ void connection_trouble(struct desk *d, struct connection *c, uint16_t reason, c
 struct stream *stream_find(struct connection *c, uint32_t stream);
 void stream_allowed(struct desk *d, const struct msg_stream_allowed *m);
 void stream_dropped(struct desk *d, const struct msg_stream_dropped *m);
-void stream_descriptor(struct desk *d, const struct msg_descriptor *m, int fd); /* given */
+void stream_descriptor(struct desk *d, const struct msg_descriptor *m, int fd);             /* given */
+void stream_begun_tell(struct desk *d, const struct connection *c, const struct stream *s); /* to policy */
 void stream_held(struct desk *d, struct connection *c, uint32_t stream);
 void streams_hand(struct desk *d, struct connection *c); /* gives what waits for its session's link */
 

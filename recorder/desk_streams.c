@@ -111,8 +111,8 @@ ready_tell(struct desk *d, uint64_t conn, uint32_t stream, enum reason reason)
 	    d->policy, STREAM_READY, stream_ready, .conn = conn, .stream = stream, .reason = (uint16_t)reason);
 }
 
-static void
-begun_tell(struct desk *d, const struct connection *c, const struct stream *s)
+void
+stream_begun_tell(struct desk *d, const struct connection *c, const struct stream *s)
 {
 	peer_post(d->policy, STREAM_BEGUN, stream_begun, .conn = c->conn, .stream = s->stream,
 	    .at_wall_ms = clock_wall_ms());
@@ -128,7 +128,7 @@ stream_hand(struct desk *d, struct connection *c, struct stream *s)
 	peer_post_fd(c->session, s->fd, TARGET, target, .stream = s->stream);
 	s->fd = -1;
 	s->held = 1;
-	begun_tell(d, c, s);
+	stream_begun_tell(d, c, s);
 }
 
 void
@@ -166,7 +166,7 @@ stream_allowed(struct desk *d, const struct msg_stream_allowed *m)
 		reel_strict(c->reel);
 	ready_tell(d, m->conn, m->stream, REASON_NONE);
 	if (s->held) /* asked again, by a policy that missed it */
-		begun_tell(d, c, s);
+		stream_begun_tell(d, c, s);
 }
 
 void
@@ -191,7 +191,7 @@ stream_descriptor(struct desk *d, const struct msg_descriptor *m, int fd)
 	if (s == NULL || s->over || s->held || s->fd != -1 || c->gone || d->stopping) {
 		(void)close(fd);
 		if (s != NULL && s->held && !s->over)
-			begun_tell(d, c, s);
+			stream_begun_tell(d, c, s);
 		return;
 	}
 	s->fd = fd;
@@ -224,7 +224,7 @@ stream_held(struct desk *d, struct connection *c, uint32_t stream)
 		return;
 	s->held = 1; /* a predecessor of ours handed it over */
 	fd_drop(s);
-	begun_tell(d, c, s);
+	stream_begun_tell(d, c, s);
 }
 
 /* --- Ending ----------------------------------------------------------------------------------------------- */
