@@ -219,6 +219,7 @@ policy_link(struct house *h, int fd)
 		attempt_post(h, &h->attempts[h->attempts_first]);
 		h->attempts_first = (h->attempts_first + 1) % HOUSE_ATTEMPTS_MAX;
 	}
+	peer_post(h->policy, HOST_KEY, host_key, .blob = signer_public(h->host_key));
 	visitors_each(h, each_restate);
 }
 

@@ -13,52 +13,6 @@
 #include "walk.h"
 #include "words.h"
 
-/* ---- facts ---- */
-
-void
-facts_load(struct policy *p, struct facts_held *h, const char *login, const char *target, const char *account)
-{
-	struct facts *f = &h->facts;
-	struct rows open;
-
-	*h = (struct facts_held){.facts = {.source = "", .fingerprint = ""}};
-	TEXT_COPY(h->person.login, login);
-	TEXT_COPY(h->target.name, target);
-	f->person = must(p, person_get(p->store, &h->person)) ? &h->person : NULL;
-	TEXT_COPY(h->vendor.name, h->person.vendor);
-	f->vendor = f->person != NULL && h->vendor.name[0] != '\0' && must(p, vendor_get(p->store, &h->vendor))
-	                ? &h->vendor
-	                : NULL;
-	f->target = must(p, target_get(p->store, &h->target)) ? &h->target : NULL;
-	if (f->target == NULL || account_resolve(h->target.accounts, account, h->account) == -1)
-		TEXT_COPY(h->account, account);
-	f->account = h->account;
-	f->grant_count = (size_t)must(
-	    p, store_list(p->store, QUERY_GRANTS_FOR, &h->grants, ARG_TEXT(login), ARG_TEXT(h->target.name),
-	           ARG_TEXT(h->account), ARG_INT(STATE_SCHEDULED), ARG_INT(STATE_OPEN)));
-	f->grants = rows_at(&h->grants, grant, 0);
-	f->pending_count =
-	    (size_t)must(p, store_list(p->store, QUERY_REQUESTS_FOR, &h->pending, ARG_TEXT(login),
-	                        ARG_TEXT(h->target.name), ARG_TEXT(h->account), ARG_INT(STATE_ASKED)));
-	f->pending = rows_at(&h->pending, request, 0);
-	f->open_requests = (size_t)must(p,
-	    store_list(p->store, QUERY_REQUESTS_OF_PERSON_IN_STATE, &open, ARG_TEXT(login), ARG_INT(STATE_ASKED)));
-	rows_free(&open);
-	f->patience = ASKER_WAITS;
-	f->capabilities = CAPABILITY_SHELL;
-	f->wall_ms = clock_wall_ms();
-	f->boot_ms = clock_boot_ms();
-	f->high_water_ms = p->high_water_ms;
-	f->shelf = p->shelf;
-}
-
-void
-facts_free(struct facts_held *h)
-{
-	rows_free(&h->grants);
-	rows_free(&h->pending);
-}
-
 /* ---- deciding ---- */
 
 int64_t
@@ -86,13 +40,30 @@ request_make(struct policy *p, struct request *r)
 	    .account = r->account,
 	    .why = r->why,
 	    .ticket = r->ticket,
+	    .capabilities = r->capabilities,
+	    .forwards = r->forwards,
 	    .begins_at = r->from_wall};
 	return (event_note(p, &h));
+}
+
+/* What was asked for, as events, lists and recordings name it. */
+static void
+what_print(const struct asking *a, char what[ROW_WORDS])
+{
+	static const char *const before[] = {
+	    [ASK_SHELL] = "shell", [ASK_SFTP] = "sftp", [ASK_SUBSYSTEM] = "subsystem ", [ASK_FORWARD] = "forward "};
+	int known = a->kind > 0 && a->kind < (int64_t)(sizeof(before) / sizeof(before[0]));
+	char words[ROW_WORDS + 16];
+
+	(void)snprintf(words, sizeof(words), "%s%s", known && before[a->kind] != NULL ? before[a->kind] : "",
+	    a->kind == ASK_SHELL || a->kind == ASK_SFTP ? "" : a->command);
+	text_clean(what, ROW_WORDS, bytes_text(words)); /* cut between letters */
 }
 
 static int64_t
 refusal_note(struct connection *c, const struct asking *a)
 {
+	char what[ROW_WORDS];
 	struct happening h = {.type = EVENT_VISIT_REFUSED,
 	    .reason = (enum reason)a->reason,
 	    .who = c->visitor.person,
@@ -103,9 +74,10 @@ refusal_note(struct connection *c, const struct asking *a)
 	    .request = a->request,
 	    .target = a->target,
 	    .account = a->account,
-	    .what = a->command,
+	    .what = what,
 	    .why = a->text};
 
+	what_print(a, what);
 	return (event_note(c->policy, &h));
 }
 
@@ -123,12 +95,14 @@ asking_refuse(struct connection *c, struct asking *a, enum reason reason, const 
 }
 
 static void
-asking_enter(struct connection *c, struct asking *a, const struct grant *g)
+asking_enter(struct connection *c, struct asking *a, const struct grant *g, const struct forward *to)
 {
 	struct grant entered = *g;
+	char what[ROW_WORDS];
 	uint32_t stream;
 
-	walk_begin(c, g, a->kind == ASK_EXEC ? a->command : "shell", &stream);
+	what_print(a, what);
+	walk_begin(c, g, what, to, &stream);
 	a->state = ASKING_ENTERING;
 	a->grant = g->id;
 	a->request = g->request;
@@ -176,6 +150,116 @@ asking_ask(struct connection *c, struct asking *a)
 	asking_wait(c, a, r.id);
 }
 
+/* The facts must be freed: the verdict points into them. */
+static struct verdict_made
+asking_decide(struct connection *c, struct asking *a, struct facts_held *h)
+{
+	facts_load(c->policy, h, c->visitor.person, a->target, a->account);
+	h->facts.source = c->source;
+	h->facts.fingerprint = c->visitor.fingerprint;
+	if (need_of((unsigned)a->kind, &h->facts.need) == -1)
+		abort(); /* on_ask let no other in */
+	if (a->kind == ASK_FORWARD)
+		h->facts.need.forward = a->command;
+	h->facts.patience = a->wait_ok ? ASKER_WAITS : ASKER_LEAVES;
+	TEXT_COPY(a->account, h->account);
+	return (decide(&h->facts));
+}
+
+/* ---- forwards: never waited for, and each has a stream of its own ---- */
+
+const char *
+forward_is_ssh(struct policy *p, const struct forward *f, char name[ROW_NAME])
+{
+	char text[FORWARD_TEXT], why[FORWARD_WHY];
+	struct rows found;
+	struct forward at;
+	int is = 0;
+
+	must(p, store_list_all(p->store, QUERY_TARGETS, &found));
+	for (size_t i = 0; i < found.count && !is; i++) {
+		const struct target *t = rows_at(&found, target, i);
+
+		if (t->port != f->port)
+			continue;
+		(void)snprintf(text, sizeof(text), strchr(t->host, ':') != NULL ? "[%s]:%u" : "%s:%u", t->host,
+		    (unsigned)f->port);
+		is = forward_read(&at, text, why) == 0 && strcmp(at.host, f->host) == 0;
+		text_copy(name, ROW_NAME, t->name);
+	}
+	rows_free(&found);
+	return (is ? name : NULL);
+}
+
+/* What decide said of this target; a refusal is kept in *no, for others may be tried. */
+struct refusal {
+	enum reason reason;
+	char text[DECIDE_TEXT];
+};
+
+static void
+forward_try(struct connection *c, struct asking *a, const struct forward *to, struct refusal *no)
+{
+	struct facts_held h;
+	struct verdict_made v = asking_decide(c, a, &h);
+
+	if (v.outcome == OUTCOME_ENTER) {
+		asking_enter(c, a, v.grant, to);
+	} else {
+		no->reason = v.reason;
+		TEXT_COPY(no->text, v.text);
+	}
+	facts_free(&h);
+}
+
+/* They name no target: of all windows that name this place the one that ends last serves. */
+static void
+forward_try_all(struct connection *c, struct asking *a, const struct forward *to, struct refusal *no)
+{
+	struct policy *p = c->policy;
+	struct rows found;
+
+	must(p, store_list(p->store, QUERY_GRANTS_OF_PERSON_LIVE, &found, ARG_TEXT(c->visitor.person),
+	            ARG_INT(STATE_SCHEDULED), ARG_INT(STATE_OPEN)));
+	no->reason = found.count > 0 ? REASON_FORWARD : REASON_NO_GRANT;
+	(void)snprintf(no->text, sizeof(no->text), "no approved window for %s%s%.270s", c->visitor.person,
+	    found.count > 0 ? " names a forward to " : "", found.count > 0 ? a->command : "");
+	for (size_t i = 0; i < found.count && a->state == ASKING_NEW; i++) {
+		const struct grant *g = rows_at(&found, grant, i);
+
+		if (!forwards_hold(g->forwards, a->command))
+			continue;
+		TEXT_COPY(a->target, g->target);
+		TEXT_COPY(a->account, g->account);
+		forward_try(c, a, to, no);
+	}
+	rows_free(&found);
+}
+
+static void
+asking_forward(struct connection *c, struct asking *a)
+{
+	struct refusal no = {.reason = REASON_FORWARD};
+	char why[FORWARD_WHY], target[ROW_NAME];
+	struct forward to;
+
+	if (forward_read(&to, a->command, why) == -1) {
+		asking_refuse(c, a, REASON_FORWARD, why);
+		return;
+	}
+	forward_print(&to, a->command);
+	if (forward_is_ssh(c->policy, &to, target) != NULL)
+		(void)snprintf(no.text, sizeof(no.text), "%.270s is the ssh of %s: visit it", a->command, target);
+	else if (walk_forwards(c) >= FORWARDS_AT_ONCE)
+		no = (struct refusal){REASON_LIMIT, "as many connections are forwarded as may be at once"};
+	else if (a->target[0] != '\0')
+		forward_try(c, a, &to, &no);
+	else
+		forward_try_all(c, a, &to, &no);
+	if (a->state == ASKING_NEW)
+		asking_refuse(c, a, no.reason, no.text);
+}
+
 /* Decides one question as things stand now; within a transaction.  The row is changed, not yet written. */
 static void
 asking_weigh(struct connection *c, struct asking *a)
@@ -183,19 +267,17 @@ asking_weigh(struct connection *c, struct asking *a)
 	struct verdict_made v;
 	struct facts_held h;
 
-	facts_load(c->policy, &h, c->visitor.person, a->target, a->account);
-	h.facts.source = c->source;
-	h.facts.fingerprint = c->visitor.fingerprint;
-	h.facts.capabilities = a->kind == ASK_EXEC ? CAPABILITY_EXEC : CAPABILITY_SHELL;
-	h.facts.patience = a->wait_ok ? ASKER_WAITS : ASKER_LEAVES;
-	TEXT_COPY(a->account, h.account);
-	v = decide(&h.facts);
+	if (a->kind == ASK_FORWARD) {
+		asking_forward(c, a);
+		return;
+	}
+	v = asking_decide(c, a, &h);
 	if (v.outcome == OUTCOME_WAIT && v.grant != NULL &&
 	    v.grant->begins_at - h.facts.wall_ms > c->policy->set.approval_timeout)
 		v.outcome = OUTCOME_REFUSE; /* it begins too late to wait for */
 	switch (v.outcome) {
 	case OUTCOME_ENTER:
-		asking_enter(c, a, v.grant);
+		asking_enter(c, a, v.grant, NULL);
 		break;
 	case OUTCOME_WAIT:
 		asking_wait(c, a, v.grant != NULL ? v.grant->request : v.request->id);
@@ -244,13 +326,14 @@ on_ask(struct connection *c, const struct msg_ask *m)
 {
 	struct policy *p = c->policy;
 	struct asking a = {.conn = (int64_t)c->conn, .ask = m->ask};
+	struct need need;
 
 	if (must(p, asking_get(p->store, &a)) == 0) {
 		asking_fill(&a, m);
 		policy_begin(p);
 		if (c->visitor.number == 0)
 			asking_refuse(c, &a, REASON_AUTH_AWAY, "");
-		else if (m->kind != ASK_SHELL && m->kind != ASK_EXEC)
+		else if (need_of(m->kind, &need) == -1)
 			asking_refuse(c, &a, REASON_NOT_SUPPORTED, "");
 		else
 			asking_weigh(c, &a);
@@ -423,15 +506,27 @@ tell_yes(struct connection *c, struct question *q, const struct asking *a)
 	struct policy *p = c->policy;
 	struct grant g = {.id = a->grant};
 	unsigned char blob[KEY_BLOB_MAX];
-	size_t len = host_key_pick(p, a->target, blob, sizeof(blob));
+	size_t len = a->kind == ASK_FORWARD ? 0 : host_key_pick(p, a->target, blob, sizeof(blob));
 
 	if (must(p, grant_get(p->store, &g)) == 0)
 		abort();
 	peer_post(c->session, VERDICT, verdict, .ask = q->ask, .verdict = VERDICT_ALLOW, .reason = REASON_NONE,
 	    .request = (uint64_t)a->request, .grant = (uint64_t)a->grant, .stream = (uint32_t)a->stream,
 	    .target = bytes_text(a->target), .account = bytes_text(a->account), .host_key = bytes_of(blob, len),
-	    .until_wall_ms = g.ends_at);
+	    .until_wall_ms = g.ends_at, .capabilities = (uint32_t)g.capabilities);
 	q->told_yes = 1;
+}
+
+/* The stream that it was to share ended before they were told of it: what they ask is weighed anew. */
+static void
+asking_renew(struct connection *c, struct asking *a)
+{
+	a->state = ASKING_NEW;
+	policy_begin(c->policy);
+	asking_weigh(c, a);
+	must(c->policy, asking_set(c->policy->store, a));
+	policy_commit(c->policy);
+	policy_advance(c->policy);
 }
 
 /* Gives 1 when the question has had its last answer. */
@@ -454,11 +549,16 @@ question_tell(struct connection *c, struct question *q)
 		return (1);
 	case ASKING_ENTERING:
 		w = walk_find(c, (uint32_t)a.stream);
-		if (w == NULL || w->auth != STEP_DONE)
+		if (w == NULL || w->stage == WALK_OVER) {
+			if (!q->told_yes)
+				asking_renew(c, &a);
+			return (q->told_yes);
+		}
+		if (!walk_is_permitted(w))
 			return (0);
 		if (!q->told_yes)
 			tell_yes(c, q, &a);
-		return (w->stage == WALK_BEGUN);
+		return (w->stage != WALK_GOING);
 	default:
 		return (1);
 	}

@@ -4,20 +4,13 @@
  */
 #ifndef POLICY_ASKS_H
 #define POLICY_ASKS_H
-#include "decide.h"
+#include "facts.h"
+#include "forwards.h"
 #include "visits.h"
 
-/* The facts about a person, a target and an account; what facts points to lies in here, and is freed by facts_free. */
-struct facts_held {
-	struct facts facts;
-	struct person person;
-	struct vendor vendor;
-	struct target target;
-	char account[ROW_NAME]; /* resolved; as asked when there is none such */
-	struct rows grants, pending;
-};
-void facts_load(struct policy *p, struct facts_held *h, const char *login, const char *target, const char *account);
-void facts_free(struct facts_held *h);
+#define FORWARDS_AT_ONCE 64 /* forwarded connections of one connection */
+/* The target whose ssh is there: it is visited, not forwarded.  NULL: none; else its name, in `name`. */
+const char *forward_is_ssh(struct policy *p, const struct forward *f, char name[ROW_NAME]);
 
 void on_ask(struct connection *c, const struct msg_ask *m);
 void on_ask_ended(struct connection *c, const struct msg_ask_ended *m);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "decide.h"
+#include "forwards.h"
 #include "networks.h"
 #include "times.h"
 
@@ -183,11 +184,32 @@ grant_is_missed(const struct grant *g, int64_t wall_ms)
 	return (g->entered_at == 0 && g->connect_by != 0 && wall_ms >= g->connect_by);
 }
 
+/* Does it cover what this channel needs?  REASON_NONE: yes. */
+static enum reason
+grant_covers(const struct need *need, const struct grant *g, char text[DECIDE_TEXT])
+{
+	unsigned lacks = need_lacks(need, (unsigned)g->capabilities);
+	char words[64];
+
+	if (lacks != 0) {
+		capabilities_print(lacks, words, sizeof(words));
+		say(text, "request %lld was approved without: %s", (long long)g->request, words);
+		return (REASON_CAPABILITY);
+	}
+	if (need->forward == NULL ||
+	    ((g->capabilities & CAPABILITY_FORWARD) != 0 && forwards_hold(g->forwards, need->forward)))
+		return (REASON_NONE);
+	say(text, "request %lld names no forward to %s; it names%s %s", (long long)g->request, need->forward,
+	    g->forwards[0] == '\0' ? "" : ":", g->forwards[0] == '\0' ? "none" : g->forwards);
+	return (REASON_FORWARD);
+}
+
 /* Does this grant let them in now?  REASON_NONE: yes. */
 static enum reason
 grant_examine(const struct facts *f, const struct grant *g, char text[DECIDE_TEXT])
 {
-	char when[TIMES_TEXT], lacks[64];
+	char when[TIMES_TEXT];
+	enum reason lacks;
 
 	if ((g->state != STATE_SCHEDULED && g->state != STATE_OPEN) || grant_is_over(g, f->wall_ms, f->boot_ms) ||
 	    grant_is_missed(g, f->wall_ms)) {
@@ -202,11 +224,8 @@ grant_examine(const struct facts *f, const struct grant *g, char text[DECIDE_TEX
 		say(text, "request %lld was approved from %s", (long long)g->request, g->networks);
 		return (REASON_WRONG_SOURCE);
 	}
-	if ((f->capabilities & ~(unsigned)g->capabilities) != 0) {
-		capabilities_print(f->capabilities & ~(unsigned)g->capabilities, lacks, sizeof(lacks));
-		say(text, "request %lld was approved without: %s", (long long)g->request, lacks);
-		return (REASON_CAPABILITY);
-	}
+	if ((lacks = grant_covers(&f->need, g, text)) != REASON_NONE)
+		return (lacks);
 	moment_print(f->wall_ms < g->begins_at ? g->begins_at : g->ends_at, when);
 	if (f->wall_ms < g->begins_at) {
 		say(text, "the window of request %lld begins %s", (long long)g->request, when);
@@ -226,6 +245,7 @@ nearness(enum reason r)
 	case REASON_NOT_YET:
 		return (4);
 	case REASON_CAPABILITY:
+	case REASON_FORWARD:
 		return (3);
 	case REASON_WRONG_KEY:
 		return (2);
@@ -296,9 +316,9 @@ decide_explain(const struct facts *f, explain_fn *tell, void *ctx)
 		tell(ctx, "window", v.reason == REASON_NONE, v.text);
 	if (v.reason == REASON_NONE)
 		v.outcome = OUTCOME_ENTER;
-	else if (v.reason == REASON_NOT_YET && f->patience == ASKER_WAITS)
+	else if (v.reason == REASON_NOT_YET && f->patience == ASKER_WAITS && f->need.forward == NULL)
 		v.outcome = OUTCOME_WAIT;
-	else if (v.reason == REASON_NO_GRANT)
+	else if (v.reason == REASON_NO_GRANT && f->need.forward == NULL)
 		pending_weigh(f, &v);
 	return (v);
 }
@@ -356,48 +376,4 @@ account_resolve(const char *accounts, const char *account, char *resolved)
 		p += n + (p[n] == ',');
 	}
 	return (-1);
-}
-
-static const struct {
-	enum capability bit;
-	const char *name;
-} capabilities[] = {
-    {CAPABILITY_SHELL, "shell"},
-    {CAPABILITY_EXEC, "exec"},
-    {CAPABILITY_UPLOAD, "upload"},
-    {CAPABILITY_DOWNLOAD, "download"},
-    {CAPABILITY_FORWARD, "forward"},
-    {CAPABILITY_AGENT, "agent"},
-    {CAPABILITY_X11, "x11"},
-};
-#define CAPABILITIES (sizeof(capabilities) / sizeof(capabilities[0]))
-
-void
-capabilities_print(unsigned bits, char *text, size_t size)
-{
-	size_t n = 0;
-
-	text[0] = '\0';
-	for (size_t i = 0; i < CAPABILITIES && n < size; i++)
-		if (bits & (unsigned)capabilities[i].bit)
-			n += (size_t)snprintf(text + n, size - n, "%s%s", n == 0 ? "" : ",", capabilities[i].name);
-}
-
-int
-capabilities_parse(const char *text, unsigned *bits)
-{
-	*bits = 0;
-	for (const char *p = text;; p++) {
-		size_t n = strcspn(p, ","), i;
-
-		for (i = 0; i < CAPABILITIES; i++)
-			if (strlen(capabilities[i].name) == n && memcmp(capabilities[i].name, p, n) == 0)
-				break;
-		if (i == CAPABILITIES)
-			return (-1);
-		*bits |= (unsigned)capabilities[i].bit;
-		p += n;
-		if (*p == '\0')
-			return (0);
-	}
 }

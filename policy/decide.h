@@ -6,6 +6,7 @@
 #define POLICY_DECIDE_H
 #include <stddef.h>
 
+#include "capabilities.h"
 #include "contract/messages.h"
 #include "contract/tables.h"
 #include "rows.h"
@@ -28,8 +29,8 @@ struct facts {
 	const char *fingerprint; /* key of the login; "" as above */
 	/* what */
 	const struct target *target;
-	const char *account;   /* "": the target's first */
-	unsigned capabilities; /* what this channel needs, all of it */
+	const char *account; /* "": the target's first */
+	struct need need;    /* of this channel.  A forward is never waited for, nor asked about. */
 	enum { ASKER_LEAVES, ASKER_WAITS } patience;
 	/* what was given and asked before, by this person for this target and account */
 	const struct grant *grants;
@@ -77,9 +78,4 @@ int grant_is_missed(const struct grant *g, int64_t wall_ms);
 
 /* Is `account` in the comma list?  The first one, when account is "", goes to `resolved` (ROW_NAME bytes); -1: none such. */
 int account_resolve(const char *accounts, const char *account, char *resolved);
-
-/* Capabilities as people write them: "shell,exec".  -1: an unknown word. */
-void capabilities_print(unsigned capabilities, char *text, size_t size);
-int capabilities_parse(const char *text, unsigned *capabilities);
-#define CAPABILITIES_CARRIED (CAPABILITY_SHELL | CAPABILITY_EXEC) /* all that this release carries */
 #endif

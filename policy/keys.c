@@ -90,3 +90,19 @@ key_read(struct key_read *k, const char *line)
 	snprintf(k->comment, sizeof(k->comment), "%.512s", p);
 	return (fingerprint_make(blob, len, k->fingerprint, sizeof(k->fingerprint)));
 }
+
+int
+key_print(struct bytes blob, char *line, size_t size)
+{
+	unsigned char base64[ROW_KEY];
+	struct reader r = reader_of(blob);
+	char type[ROW_NAME];
+	int n;
+
+	if (blob.len > KEY_BLOB_MAX || bytes_copy(type, sizeof(type), reader_get_bytes(&r)) == -1 ||
+	    !type_is_known(type))
+		return (-1);
+	(void)EVP_EncodeBlock(base64, blob.at, (int)blob.len);
+	n = snprintf(line, size, "%s %s", type, (const char *)base64);
+	return (n < 0 || (size_t)n >= size ? -1 : 0);
+}

@@ -5,6 +5,7 @@
 #include "asks.h"
 #include "base/log.h"
 #include "control.h"
+#include "keys.h"
 #include "links.h"
 #include "outbox.h"
 #include "people.h"
@@ -84,6 +85,10 @@ on_auth_message(struct peer *peer, struct message *m, void *ctx)
 		break;
 	case MSG_CERTIFY_HELD:
 		on_certify_held(p, &m->certify_held);
+		break;
+	case MSG_HOST_KEY:
+		if (key_print(m->host_key.blob, p->host_key, sizeof(p->host_key)) == -1)
+			log_error("lodge-auth's host key is of no kind that we know");
 		break;
 	default:
 		break;

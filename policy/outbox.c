@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "capabilities.h"
 #include "outbox.h"
 #include "words.h"
 
@@ -66,7 +67,9 @@ static json_t *
 lodge_part(const struct happening *h)
 {
 	json_t *o = object_new();
+	char can[64];
 
+	capabilities_print((unsigned)h->capabilities, can, sizeof(can));
 	number_put(o, "session", h->session);
 	number_put(o, "request", h->request);
 	number_put(o, "grant", h->grant);
@@ -75,6 +78,8 @@ lodge_part(const struct happening *h)
 	text_put(o, "account", h->account);
 	text_put(o, "recording", h->recording);
 	number_put(o, "recording_number", h->recording_number);
+	text_put(o, "capabilities", can);
+	text_put(o, "forwards", h->forwards);
 	text_put(o, "what", h->what);
 	text_put(o, "why", h->why);
 	text_put(o, "ticket", h->ticket);

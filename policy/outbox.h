@@ -17,6 +17,8 @@ struct happening {
 	int64_t port;
 	int64_t session, request, grant, recording_number;
 	const char *recording, *target, *account, *what, *why, *ticket;
+	int64_t capabilities; /* bits of enum capability */
+	const char *forwards; /* a list, as forwards.h has it */
 	int64_t begins_at, ends_at;
 	int64_t at_wall_ms; /* 0: now */
 };

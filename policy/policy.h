@@ -26,6 +26,9 @@ struct policy {
 	/* links that come and go; NULL while away */
 	struct peer *auth, *recorder, *dialer, *book, *reader;
 
+	/* Lodge's own host key, "ssh-ed25519 AAAA..."; "" until auth has said it */
+	char host_key[ROW_NAME + ROW_KEY];
+
 	/* visits.h, verbs.h */
 	struct connection *connections;
 	struct verb *verbs;

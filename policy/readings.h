@@ -1,5 +1,5 @@
 /*
- * Readings: play, verify, export.  Policy says who may; the reader does it, and writes into one end of a pair whose other
+ * Readings: play, files, verify, export.  Policy says who may; the reader does it, and writes into one end of a pair whose other
  * end goes to whoever asked, so that policy never sees a recording.
  */
 #ifndef POLICY_READINGS_H

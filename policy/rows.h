@@ -2,6 +2,7 @@
  * What policy remembers, one list: each table's columns stand here once, and its structure, its SQL and its reading and
  * writing are made from them.  A text column has the size of its array, NUL included; nothing longer is ever stored.
  * Times are milliseconds: wall (UTC since 1970) unless named boot; 0 means never.  Rows are facts: no pointer inside.
+ * A new column stands at its table's end, raises STORE_VERSION, and gets a line in store_sqlite.c's list of additions.
  */
 #ifndef POLICY_ROWS_H
 #define POLICY_ROWS_H
@@ -28,30 +29,30 @@
 	TEXT(at_end, 16) INT(suspended)
 #define TARGET_KEY_COLUMNS(ID, TEXT, INT) \
 	TEXT(target, ROW_NAME) TEXT(fingerprint, ROW_FINGERPRINT) TEXT(type, ROW_NAME) TEXT(blob, ROW_KEY) INT(added)
-/* A request goes as far as "approved"; from there its grant's state tells (states.h). */
+/* A request goes as far as "approved"; from there its grant's state tells (states.h).  forwards: a list as forwards.h has it. */
 #define REQUEST_COLUMNS(ID, TEXT, INT) \
 	ID(id) TEXT(person, ROW_NAME) TEXT(vendor, ROW_NAME) TEXT(target, ROW_NAME) TEXT(account, ROW_NAME) \
 	INT(capabilities) TEXT(why, ROW_WORDS) TEXT(ticket, ROW_NAME) INT(asked_for) INT(from_wall) \
 	TEXT(fingerprint, ROW_FINGERPRINT) TEXT(source, ROW_NAME) INT(conn) INT(state) INT(asked_at) INT(lapse_at) \
-	INT(lapse_boot) INT(decided_at) TEXT(decided_by, ROW_NAME) TEXT(decided_why, ROW_WORDS)
+	INT(lapse_boot) INT(decided_at) TEXT(decided_by, ROW_NAME) TEXT(decided_why, ROW_WORDS) TEXT(forwards, ROW_WORDS)
 #define DECISION_COLUMNS(ID, TEXT, INT) \
 	ID(id) INT(request) TEXT(who, ROW_NAME) INT(at) TEXT(what, ROW_NAME) TEXT(why, ROW_WORDS) INT(begins_at) INT(ends_at)
 #define GRANT_COLUMNS(ID, TEXT, INT) \
 	ID(id) INT(request) TEXT(person, ROW_NAME) TEXT(fingerprint, ROW_FINGERPRINT) TEXT(networks, ROW_WORDS) \
 	TEXT(target, ROW_NAME) TEXT(account, ROW_NAME) INT(capabilities) INT(begins_at) INT(connect_by) INT(ends_at) \
 	INT(ends_boot) INT(hard_end_boot) TEXT(boot_id, 40) INT(state) TEXT(approver, ROW_NAME) INT(approved_at) \
-	INT(entered_at) INT(ended_at) TEXT(end_by, ROW_NAME) TEXT(end_why, ROW_WORDS)
+	INT(entered_at) INT(ended_at) TEXT(end_by, ROW_NAME) TEXT(end_why, ROW_WORDS) TEXT(forwards, ROW_WORDS)
 /* One connection of somebody who logged in; `number` is its name among people. */
 #define VISITOR_COLUMNS(ID, TEXT, INT) \
 	ID(number) INT(conn) TEXT(person, ROW_NAME) TEXT(vendor, ROW_NAME) INT(role) TEXT(fingerprint, ROW_FINGERPRINT) \
 	TEXT(key_type, ROW_NAME) INT(factors) INT(host_bound) TEXT(source, ROW_NAME) INT(port) INT(began_at) INT(ended_at) \
 	INT(reason)
-/* One recording, or one about to be: `number` is its name among people, id (32 hex digits) on the shelf. */
+/* One recording, or one about to be: `number` is its name among people, id (32 hex digits) on the shelf.  forward_port 0: of the target. */
 #define STREAM_COLUMNS(ID, TEXT, INT) \
 	ID(number) INT(conn) INT(stream) TEXT(id, 40) INT(visitor) INT(grant) INT(request) TEXT(person, ROW_NAME) \
 	TEXT(vendor, ROW_NAME) TEXT(target, ROW_NAME) TEXT(account, ROW_NAME) TEXT(what, ROW_WORDS) INT(state) \
 	INT(asked_at) INT(began_at) INT(entered_at) INT(ended_at) INT(sealed_at) INT(segments) INT(bytes_out) \
-	INT(bytes_in) TEXT(digest, 80) INT(sealed_state) INT(reason)
+	INT(bytes_in) TEXT(digest, 80) INT(sealed_state) INT(reason) TEXT(forward_host, 256) INT(forward_port)
 #define ASKING_COLUMNS(ID, TEXT, INT) \
 	INT(conn) INT(ask) INT(kind) TEXT(target, ROW_NAME) TEXT(account, ROW_NAME) TEXT(command, ROW_WORDS) INT(pty) \
 	INT(wait_ok) INT(state) INT(request) INT(grant) INT(stream) INT(reason) TEXT(text, ROW_WORDS) INT(event) \

@@ -13,7 +13,7 @@
 #include "times.h"
 #include "words.h"
 
-#define SHEET_COLUMNS 24
+#define SHEET_COLUMNS 32
 #define SHEET_CELL 1024
 
 struct cell {

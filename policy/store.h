@@ -36,7 +36,10 @@ struct rows {
 	unsigned char *at;
 };
 
-/* Opens or makes the database (file mode 0600).  NULL and why: not ours, a newer version, damaged, no room. */
+/*
+ * Opens or makes the database (file mode 0600); one of an older release is made one of this in a single transaction.
+ * NULL and why: not ours, a newer version, damaged, no room.
+ */
 struct store *store_open(const char *path, char *why, size_t size);
 void store_close(struct store *s);
 const char *store_trouble(const struct store *s); /* "" while all is well */

@@ -14,7 +14,7 @@
 
 #include "store.h"
 
-#define STORE_VERSION 1
+#define STORE_VERSION 2
 #define STORE_APPLICATION 0x4c6f6467 /* "Lodg", in the file's header: see PRAGMA application_id */
 #define SQL_MAX 4096
 
@@ -115,6 +115,19 @@ static const char *const indexes[] = {
     "CREATE INDEX event_held ON event(held) WHERE held = 0",
 };
 
+/* What each version added to the tables of the one before; what kind of column it is stands in rows.h. */
+static const struct {
+	int version;
+	enum row_table table;
+	const char *column;
+} additions[] = {
+    {2, ROWS_REQUEST, "forwards"},
+    {2, ROWS_GRANT, "forwards"},
+    {2, ROWS_STREAM, "forward_host"},
+    {2, ROWS_STREAM, "forward_port"},
+};
+#define ADDITIONS (sizeof(additions) / sizeof(additions[0]))
+
 enum work { WORK_GET, WORK_ADD, WORK_SET, WORK_REMOVE, WORK_COUNT };
 
 struct store {
@@ -165,21 +178,37 @@ sql_names(char sql[SQL_MAX], const struct table *t, const char *format, size_t f
 }
 
 static void
+sql_column(char sql[SQL_MAX], const struct column *c)
+{
+	if (c->kind == COLUMN_ID)
+		sql_add(sql, "\"%s\" INTEGER PRIMARY KEY AUTOINCREMENT", c->name);
+	else if (c->kind == COLUMN_TEXT)
+		sql_add(sql, "\"%s\" TEXT NOT NULL CHECK (length(CAST(\"%s\" AS BLOB)) < %d)", c->name, c->name,
+		    (int)c->size);
+	else
+		sql_add(sql, "\"%s\" INTEGER NOT NULL", c->name);
+}
+
+/* A row that was there before has nothing in the new column. */
+static void
+sql_alter(char sql[SQL_MAX], const struct table *t, const char *column)
+{
+	for (size_t i = 0; i < t->count; i++)
+		if (strcmp(t->columns[i].name, column) == 0) {
+			sql_add(sql, "ALTER TABLE \"%s\" ADD COLUMN ", t->name);
+			sql_column(sql, &t->columns[i]);
+			sql_add(sql, t->columns[i].kind == COLUMN_TEXT ? " DEFAULT ''" : " DEFAULT 0");
+		}
+}
+
+static void
 sql_create(char sql[SQL_MAX], const struct table *t)
 {
 	sql_add(sql, "CREATE TABLE \"%s\" (", t->name);
 	for (size_t i = 0; i < t->count; i++) {
-		const struct column *c = &t->columns[i];
-
-		if (c->kind == COLUMN_ID)
-			sql_add(sql, "\"%s\" INTEGER PRIMARY KEY AUTOINCREMENT, ", c->name);
-		else if (c->kind == COLUMN_TEXT)
-			sql_add(sql, "\"%s\" TEXT NOT NULL CHECK (length(CAST(\"%s\" AS BLOB)) < %d), ", c->name,
-			    c->name, (int)c->size);
-		else
-			sql_add(sql, "\"%s\" INTEGER NOT NULL, ", c->name);
+		sql_add(sql, i == 0 ? "" : ", ");
+		sql_column(sql, &t->columns[i]);
 	}
-	sql[strlen(sql) - 2] = '\0';
 	if (t->columns[0].kind != COLUMN_ID) {
 		sql_add(sql, ", PRIMARY KEY (");
 		sql_names(sql, t, "\"%s\"", 0, t->keys, ", ");
@@ -273,6 +302,26 @@ schema_make(struct store *s)
 	return (sql_run(s, sql));
 }
 
+/* A database of an older release becomes one of ours, whole or not at all. */
+static int
+schema_renew(struct store *s, int64_t version)
+{
+	char sql[SQL_MAX];
+
+	if (sql_run(s, "BEGIN IMMEDIATE") == -1)
+		return (-1);
+	for (size_t i = 0; i < ADDITIONS; i++) {
+		if (additions[i].version <= version)
+			continue;
+		sql[0] = '\0';
+		sql_alter(sql, &tables[additions[i].table], additions[i].column);
+		if (sql_run(s, sql) == -1)
+			return (-1);
+	}
+	snprintf(sql, sizeof(sql), "PRAGMA user_version = %d; COMMIT", STORE_VERSION);
+	return (sql_run(s, sql));
+}
+
 static int
 schema_check(struct store *s)
 {
@@ -281,6 +330,8 @@ schema_check(struct store *s)
 
 	if (version == 0 && application == 0 && pragma_read(s, "SELECT count(*) FROM sqlite_schema") == 0)
 		return (schema_make(s));
+	if (application == STORE_APPLICATION && version >= 1 && version < STORE_VERSION)
+		return (schema_renew(s, version));
 	if (application != STORE_APPLICATION || version != STORE_VERSION) {
 		snprintf(s->trouble, sizeof(s->trouble),
 		    "not a database of this release (application %lld, version %lld; expected %d, %d)",

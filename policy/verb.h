@@ -94,6 +94,14 @@ void deciders_print(struct policy *p, const struct request *r, char *text, size_
 /* "osv1 as svc" */
 #define PLACE_TEXT (2 * ROW_NAME + 8)
 void place_print(const char *target, const char *account, char text[PLACE_TEXT]);
+/* The same for a list, with where it forwards to when that is short: "osv1 as svc, cmp:443", "osv1 as svc, 3 forwards". */
+#define WISH_TEXT (PLACE_TEXT + 48)
+void wish_print(const char *target, const char *account, const char *forwards, char text[WISH_TEXT]);
+/* All that may be done: "shell,exec,forward to cmp:443,10.0.0.7:8443" */
+#define MAY_TEXT (ROW_WORDS + 80)
+void may_print(int64_t capabilities, const char *forwards, char text[MAY_TEXT]);
+/* Both as JSON has them, and in no table. */
+void may_put(struct sheet *s, int64_t capabilities, const char *forwards);
 
 /* The handlers, by file. */
 typedef void verb_fn(struct verb *v);
@@ -102,8 +110,10 @@ verb_fn verb_show;                                                  /* verb_show
 verb_fn verb_approve, verb_deny, verb_extend, verb_revoke;          /* verb_decide.c */
 verb_fn verb_vendor, verb_person, verb_target;                      /* keep.h */
 verb_fn verb_sessions, verb_end_sessions, verb_events, verb_status; /* verb_house.c */
-verb_fn verb_help, verb_menu, verb_explain, verb_snippet;           /* verb_help.c */
+verb_fn verb_help, verb_menu, verb_explain;                         /* verb_help.c */
+verb_fn verb_snippet;                                               /* verb_snippet.c */
 verb_fn verb_recordings, verb_play, verb_verify, verb_export;       /* verb_record.c */
+verb_fn verb_files;                                                 /* verb_record.c */
 /* More of the same to who follows; from verbs_advance. */
 void verb_events_more(struct verb *v);
 /* What is unusual about a request, for `show`: lines of text. */

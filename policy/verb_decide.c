@@ -99,6 +99,7 @@ capabilities_read(struct verb *v, const struct request *r, struct grant *g)
 		return (-1);
 	}
 	g->capabilities = r->capabilities & ~(int64_t)less;
+	TEXT_COPY(g->forwards, g->capabilities & CAPABILITY_FORWARD ? r->forwards : "");
 	if (g->capabilities != 0)
 		return (0);
 	verb_usage(v, "--without %s leaves nothing; see: deny", without);
@@ -177,11 +178,11 @@ grant_make(struct verb *v, const struct request *r, struct grant *g)
 static void
 approval_say(struct verb *v, const struct request *r, const struct grant *g)
 {
-	char begins[TIMES_TEXT], ends[TIMES_TEXT], can[64];
+	char begins[TIMES_TEXT], ends[TIMES_TEXT], can[MAY_TEXT];
 
 	moment_print(g->begins_at, begins);
 	moment_print(g->ends_at, ends);
-	capabilities_print((unsigned)g->capabilities, can, sizeof(can));
+	may_print(g->capabilities, g->forwards, can);
 	verb_answer(v, r, "request %lld is approved: %s on %s as %s (%s), from %s until %s", (long long)r->id,
 	    r->person, r->target, r->account, can, g->state == STATE_OPEN ? "now" : begins, ends);
 }
@@ -214,6 +215,8 @@ verb_approve(struct verb *v)
 	h.grant = g.id;
 	h.begins_at = g.begins_at;
 	h.ends_at = g.ends_at;
+	h.capabilities = g.capabilities;
+	h.forwards = g.forwards;
 	h.why = r.why;
 	event = event_note(p, &h);
 	/* Those who wait are weighed again: they enter, or go on waiting for the beginning. */

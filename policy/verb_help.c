@@ -1,7 +1,6 @@
-/* help, menu, explain, snippet: what one may do here, and why not. */
+/* help, menu, explain: what one may do here, and why not. */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "asks.h"
 #include "base/clock.h"
@@ -82,10 +81,18 @@ menu_facts(struct verb *v, struct facts_held *h, const char *target, const char 
 static void
 menu_row(struct verb *v, struct sheet *s, int number, const struct facts_held *h, const struct verdict_made *d)
 {
-	char place[PLACE_TEXT], state[DECIDE_TEXT], type[3 * ROW_NAME + 64], when[TIMES_TEXT] = "";
-	const char *key = "ask";
+	char place[WISH_TEXT], state[DECIDE_TEXT], type[3 * ROW_NAME + 64], when[TIMES_TEXT] = "";
+	const char *key = "ask", *forwards = "";
+	int64_t may = 0;
 
-	place_print(h->target.name, h->account, place);
+	if (d->grant != NULL) {
+		forwards = d->grant->forwards;
+		may = d->grant->capabilities;
+	} else if (d->request != NULL) {
+		forwards = d->request->forwards;
+		may = d->request->capabilities;
+	}
+	wish_print(h->target.name, h->account, forwards, place);
 	if (d->grant != NULL)
 		when_print(
 		    d->outcome == OUTCOME_ENTER ? d->grant->ends_at : d->grant->begins_at, when, sizeof(when));
@@ -113,6 +120,7 @@ menu_row(struct verb *v, struct sheet *s, int number, const struct facts_held *h
 	sheet_text(s, "target", "", h->target.name);
 	sheet_text(s, "account", "", h->account);
 	sheet_shown(s, "place", "WHERE", "", place);
+	may_put(s, may, forwards);
 	sheet_shown(s, "state", "NOW", key, state);
 	sheet_text(s, "type", "TYPE", type);
 	sheet_text(s, "about", "ABOUT", h->target.about);
@@ -131,7 +139,6 @@ menu_target(struct verb *v, struct sheet *s, int number, const struct target *t)
 		n = strcspn(p, ",");
 		(void)snprintf(account, sizeof(account), "%.*s", (int)(n < ROW_NAME ? n : ROW_NAME - 1), p);
 		menu_facts(v, &h, t->name, account);
-		h.facts.capabilities = 0; /* whatever it is that they may do */
 		d = decide(&h.facts);
 		if (p == t->accounts || d.grant != NULL || d.request != NULL)
 			menu_row(v, s, number++, &h, &d);
@@ -155,7 +162,8 @@ menu_engineer(struct verb *v)
 	rows_free(&found);
 	sheet_free(s);
 	if (v->form == SHEET_TEXT)
-		text_put(&v->out, "\nrequest TARGET --for 2h --why \"...\" [--ticket NUMBER] [--from 23:00]   "
+		text_put(&v->out, "\nrequest TARGET --for 2h --why \"...\" [--ticket NUMBER] [--from 23:00] "
+		                  "[--forward HOST:PORT]\n"
 		                  "withdraw NO   explain TARGET   snippet   help\n");
 }
 
@@ -212,15 +220,40 @@ on_rule(void *ctx, const char *rule, int passed, const char *seen)
 	sheet_text(s, "seen", "WHAT IT SAW", seen);
 }
 
+/* For each capability that Lodge carries: does the window cover it? */
+static void
+grant_put(struct sheet *s, const struct grant *g)
+{
+	static const unsigned carried[] = {
+	    CAPABILITY_SHELL, CAPABILITY_EXEC, CAPABILITY_UPLOAD, CAPABILITY_DOWNLOAD, CAPABILITY_FORWARD};
+	char name[16], seen[ROW_WORDS + 64];
+
+	for (size_t i = 0; i < sizeof(carried) / sizeof(carried[0]); i++) {
+		int may = (g->capabilities & (int64_t)carried[i]) != 0;
+
+		capabilities_print(carried[i], name, sizeof(name));
+		if (carried[i] != CAPABILITY_FORWARD)
+			(void)snprintf(seen, sizeof(seen), "request %lld was approved %s it", (long long)g->request,
+			    may ? "with" : "without");
+		else
+			(void)snprintf(seen, sizeof(seen), "request %lld names %s", (long long)g->request,
+			    may ? g->forwards : "no host and port");
+		on_rule(s, name, may, seen);
+	}
+}
+
 static void
 conclusion_put(struct verb *v, const char *who, const struct facts_held *h, const struct verdict_made *d)
 {
 	const char *todo = reason_todo(d->reason);
+	char can[64];
 
 	switch (d->outcome) {
 	case OUTCOME_ENTER:
-		text_add(
-		    &v->out, "%s would get in now: ssh %s+%s+%s@lodge\n", who, who, h->target.name, h->account);
+		capabilities_print((unsigned)d->grant->capabilities, can, sizeof(can));
+		text_add(&v->out, "%s would get in now%s%s: ssh %s+%s+%s@lodge\n", who,
+		    d->grant->capabilities & CAPABILITY_SHELL ? "" : ", without a shell: ",
+		    d->grant->capabilities & CAPABILITY_SHELL ? "" : can, who, h->target.name, h->account);
 		break;
 	case OUTCOME_WAIT:
 		if (d->grant != NULL)
@@ -275,6 +308,8 @@ verb_explain(struct verb *v)
 	}
 	s = sheet_new();
 	d = decide_explain(&h.facts, on_rule, s);
+	if (d.grant != NULL)
+		grant_put(s, d.grant);
 	if (v->form == SHEET_JSON) {
 		sheet_row(s);
 		sheet_text(s, "outcome", "", outcomes[d.outcome]);
@@ -286,44 +321,4 @@ verb_explain(struct verb *v)
 		conclusion_put(v, who, &h, &d);
 	sheet_free(s);
 	facts_free(&h);
-}
-
-/* ---- snippet ---- */
-
-void
-verb_snippet(struct verb *v)
-{
-	struct policy *p = v->policy;
-	char name[256] = "lodge";
-	struct sheet *s = sheet_new();
-	struct rows found;
-
-	(void)gethostname(name, sizeof(name) - 1);
-	must(p, store_list_all(p->store, QUERY_TARGETS, &found));
-	if (v->form == SHEET_TEXT)
-		text_add(&v->out, "# For ~/.ssh/config.  HostName is this machine's own name: put the name by "
-		                  "which you reach it.\n");
-	for (size_t i = 0; i < found.count; i++) {
-		const struct target *t = rows_at(&found, target, i);
-		char user[2 * ROW_NAME + 2];
-
-		if (t->suspended)
-			continue;
-		(void)snprintf(user, sizeof(user), "%s+%s", v->who.login, t->name);
-		sheet_row(s);
-		sheet_text(s, "host", "", t->name);
-		sheet_text(s, "hostname", "", name);
-		sheet_number(s, "port", "", p->set.port);
-		sheet_text(s, "user", "", user);
-		sheet_text(s, "host_key_alias", "", "lodge");
-		if (v->form == SHEET_TEXT)
-			text_add(&v->out,
-			    "\nHost %s\n    HostName %s\n    Port %lld\n    User %s\n    HostKeyAlias "
-			    "lodge\n    ServerAliveInterval 15\n",
-			    t->name, name, (long long)p->set.port, user);
-	}
-	if (v->form == SHEET_JSON)
-		sheet_table(s, SHEET_JSON, 0, "", &v->out);
-	rows_free(&found);
-	sheet_free(s);
 }

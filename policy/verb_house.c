@@ -16,16 +16,31 @@
 
 /* ---- sessions ---- */
 
+/* Where they are: on the target, or connected through its window to somewhere else. */
+static void
+session_place(const struct stream *on, char *place, size_t size, char to[FORWARD_TEXT])
+{
+	struct forward f = {.port = (uint16_t)on->forward_port};
+
+	if (f.port == 0) {
+		place_print(on->target, on->account, place);
+		return;
+	}
+	TEXT_COPY(f.host, on->forward_host);
+	forward_print(&f, to);
+	(void)snprintf(place, size, "forward %s (%s)", to, on->target);
+}
+
 static void
 session_row(struct verb *v, struct sheet *s, const struct visitor *who, const struct stream *on)
 {
 	static const char *const roles[] = {"", "engineer", "manager", "auditor", "operator"};
 	struct grant g = {.id = on == NULL ? 0 : on->grant};
-	char place[PLACE_TEXT] = "";
+	char place[PLACE_TEXT + FORWARD_TEXT] = "", to[FORWARD_TEXT] = "";
 	int all = call_value(&v->call, "--all") != NULL;
 
 	if (on != NULL) {
-		place_print(on->target, on->account, place);
+		session_place(on, place, sizeof(place), to);
 		(void)must(v->policy, grant_get(v->policy->store, &g));
 	}
 	sheet_row(s);
@@ -39,6 +54,7 @@ session_row(struct verb *v, struct sheet *s, const struct visitor *who, const st
 	sheet_text(s, "target", "", on == NULL ? "" : on->target);
 	sheet_text(s, "account", "", on == NULL ? "" : on->account);
 	sheet_shown(s, "place", "ON", "", place);
+	sheet_text(s, "forward", "", to);
 	if (on != NULL && on->state == STREAM_STATE_BEGUN)
 		sheet_when(s, "until", "UNTIL", g.ends_at);
 	else
@@ -241,6 +257,7 @@ event_line(const struct event *e, const json_t *o, struct text *to)
 		text_add(&line, " request %lld", (long long)request);
 	if (session != 0)
 		text_add(&line, " session %lld", (long long)session);
+	word_add(&line, "forward to ", member(lodge, "forwards"));
 	word_add(&line, "recording ", member(lodge, "recording"));
 	word_add(&line, "", member(lodge, "method"));
 	word_add(&line, "", member(lodge, "what"));

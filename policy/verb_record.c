@@ -1,5 +1,5 @@
 /*
- * recordings, play, verify, export: what is on the shelf.  Policy lists and allows; the reader reads.  A reading begins
+ * recordings, play, files, verify, export: what is on the shelf.  Policy lists and allows; the reader reads.  A reading begins
  * when the book holds that it was allowed.
  */
 #include <jansson.h>
@@ -269,6 +269,16 @@ verb_play(struct verb *v)
 		json_decref(o);
 	else
 		reading_allow(v, &r, o);
+}
+
+/* Names of files and commands are of what was recorded: who may read them proves afresh who they are, as for playing. */
+void
+verb_files(struct verb *v)
+{
+	struct stream r;
+
+	if (recording_find(v, v->call.argument[0], &r) == 0 && verb_is_fresh(v) == 0)
+		reading_allow(v, &r, options_new(v));
 }
 
 /* All recordings not older; NULL when there are too many, or none, and that was said. */

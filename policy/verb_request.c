@@ -58,6 +58,31 @@ request_examine(struct verb *v, struct facts_held *h)
 	return (0);
 }
 
+/* --forward: each of them to be approved by host and port.  -1: usage was said. */
+static int
+forwards_ask(struct verb *v, struct request *r)
+{
+	const char *value = call_value(&v->call, "--forward"), *list;
+	char why[FORWARD_WHY], name[ROW_NAME], text[FORWARD_TEXT];
+	struct forward f;
+
+	if (value == NULL)
+		return (0);
+	if (forwards_read(r->forwards, sizeof(r->forwards), value, why) == -1) {
+		verb_usage(v, "--forward %.400s: %s", value, why);
+		return (-1);
+	}
+	for (list = r->forwards; (list = forwards_next(list, &f)) != NULL;)
+		if (forward_is_ssh(v->policy, &f, name) != NULL) {
+			forward_print(&f, text);
+			verb_usage(
+			    v, "--forward %s: that is the ssh of %s, which is visited, not forwarded", text, name);
+			return (-1);
+		}
+	r->capabilities |= CAPABILITY_FORWARD;
+	return (0);
+}
+
 /* What the options say.  -1: usage was said. */
 static int
 request_read(struct verb *v, struct request *r)
@@ -66,7 +91,8 @@ request_read(struct verb *v, struct request *r)
 	int64_t now = clock_wall_ms();
 	char longest[64];
 
-	if (verb_span(v, "--for", TIMES_SECOND_MS, p->set.max_window, &r->asked_for) == -1 ||
+	if (forwards_ask(v, r) == -1 ||
+	    verb_span(v, "--for", TIMES_SECOND_MS, p->set.max_window, &r->asked_for) == -1 ||
 	    verb_moment(v, "--from", &r->from_wall) == -1 || VERB_TEXT(v, "--why", r->why) == -1 ||
 	    VERB_TEXT(v, "--ticket", r->ticket) == -1)
 		return (-1);
@@ -95,8 +121,9 @@ request_say(struct verb *v, const struct request *r)
 		moment_print(r->from_wall, from);
 	moment_print(r->lapse_at, until);
 	deciders_print(v->policy, r, deciders, sizeof(deciders));
-	verb_answer(v, r, "request %lld: %s as %s for %s from %s; asked of %s; it lapses %s", (long long)r->id,
-	    r->target, r->account, span, from, deciders, until);
+	verb_answer(v, r, "request %lld: %s as %s for %s from %s%s%s; asked of %s; it lapses %s", (long long)r->id,
+	    r->target, r->account, span, from, r->forwards[0] == '\0' ? "" : ", with forwards to ", r->forwards,
+	    deciders, until);
 }
 
 void

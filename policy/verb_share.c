@@ -186,15 +186,54 @@ place_print(const char *target, const char *account, char text[PLACE_TEXT])
 	(void)snprintf(text, PLACE_TEXT, "%s as %s", target, account);
 }
 
+#define FORWARD_SHOWN 40 /* in a list; a longer one is in: show */
+
+void
+wish_print(const char *target, const char *account, const char *forwards, char text[WISH_TEXT])
+{
+	size_t n, count = 1;
+
+	place_print(target, account, text);
+	n = strlen(text);
+	for (const char *c = forwards; *c != '\0'; c++)
+		count += *c == ',';
+	if (forwards[0] != '\0' && strlen(forwards) <= FORWARD_SHOWN && count == 1)
+		(void)snprintf(text + n, WISH_TEXT - n, ", %s", forwards);
+	else if (forwards[0] != '\0')
+		(void)snprintf(text + n, WISH_TEXT - n, ", %zu forward%s", count, count == 1 ? "" : "s");
+}
+
+void
+may_print(int64_t capabilities, const char *forwards, char text[MAY_TEXT])
+{
+	size_t n;
+
+	capabilities_print((unsigned)capabilities, text, MAY_TEXT);
+	n = strlen(text);
+	if (forwards[0] != '\0')
+		(void)snprintf(text + n, MAY_TEXT - n, " to %s", forwards);
+}
+
+void
+may_put(struct sheet *s, int64_t capabilities, const char *forwards)
+{
+	char can[64];
+
+	capabilities_print((unsigned)capabilities, can, sizeof(can));
+	sheet_text(s, "capabilities", "", can);
+	sheet_text(s, "forwards", "", forwards);
+}
+
 void
 request_row(struct policy *p, struct sheet *s, const struct request *r)
 {
 	struct grant g;
 	const char *state = request_state(p, r, &g);
-	char place[PLACE_TEXT];
+	const char *forwards = g.id != 0 ? g.forwards : r->forwards;
+	char place[WISH_TEXT];
 	int64_t begins = g.id != 0 ? g.begins_at : r->from_wall;
 
-	place_print(r->target, r->account, place);
+	wish_print(r->target, r->account, forwards, place);
 	sheet_row(s);
 	sheet_number(s, "request", "NO", r->id);
 	sheet_text(s, "state", "STATE", state);
@@ -203,6 +242,7 @@ request_row(struct policy *p, struct sheet *s, const struct request *r)
 	sheet_text(s, "target", "", r->target);
 	sheet_text(s, "account", "", r->account);
 	sheet_shown(s, "place", "WHERE", "", place);
+	may_put(s, g.id != 0 ? g.capabilities : r->capabilities, forwards);
 	sheet_moment(s, "asked", "", r->asked_at);
 	if (begins == 0 && r->state == STATE_ASKED)
 		sheet_shown(s, "begins", "FROM", "", "now");

@@ -61,7 +61,7 @@ on_target_before(const struct unusual *u)
 	struct policy *p = u->policy;
 	struct rows found;
 
-	return (found_any(&found, must(p, store_list(p->store, QUERY_STREAMS_OF_PERSON_ON, &found,
+	return (found_any(&found, must(p, store_list(p->store, QUERY_STREAM_LAST_OF_PERSON_ON, &found,
 	                                      ARG_TEXT(u->request->person), ARG_TEXT(u->request->target)))));
 }
 
@@ -112,6 +112,21 @@ unusual_denied(const struct unusual *u)
 	rows_free(&found);
 }
 
+/* "localhost" is not the target's, however they mean it. */
+static void
+unusual_forwards(const struct unusual *u)
+{
+	const char *list = u->request->forwards;
+	struct forward f;
+	char text[FORWARD_TEXT];
+
+	while ((list = forwards_next(list, &f)) != NULL)
+		if (forward_is_local(&f)) {
+			forward_print(&f, text);
+			text_add(u->to, "%s is on this gateway itself, not on %s\n", text, u->request->target);
+		}
+}
+
 void
 request_unusual(struct policy *p, const struct request *r, struct text *to)
 {
@@ -139,6 +154,7 @@ request_unusual(struct policy *p, const struct request *r, struct text *to)
 		text_add(to, "%s is long\n", text);
 	}
 	unusual_denied(&u);
+	unusual_forwards(&u);
 	/* What would refuse them whatever is decided. */
 	facts_load(p, &h, r->person, r->target, r->account);
 	h.facts.source = r->source;
@@ -248,7 +264,9 @@ static void
 rows_what(struct policy *p, struct sheet *s, const struct request *r, const struct grant *g)
 {
 	struct target t = {.port = 0};
-	char text[PLACE_TEXT + ROW_WORDS + 8], place[PLACE_TEXT], can[64];
+	char text[PLACE_TEXT + ROW_WORDS + 8], place[PLACE_TEXT], may[MAY_TEXT];
+	const char *forwards = g->id != 0 ? g->forwards : r->forwards;
+	int64_t can = g->id != 0 ? g->capabilities : r->capabilities;
 
 	TEXT_COPY(t.name, r->target);
 	(void)must(p, target_get(p->store, &t));
@@ -257,8 +275,9 @@ rows_what(struct policy *p, struct sheet *s, const struct request *r, const stru
 	    t.about[0] == '\0' ? "" : ")");
 	sheet_shown(s, "target", "Where", r->target, text);
 	sheet_text(s, "account", "", r->account);
-	capabilities_print((unsigned)(g->id != 0 ? g->capabilities : r->capabilities), can, sizeof(can));
-	sheet_text(s, "capabilities", "May", can);
+	may_print(can, forwards, may);
+	sheet_shown(s, "", "May", "", may);
+	may_put(s, can, forwards);
 	sheet_text(s, "why", "Why", r->why[0] == '\0' ? "-" : r->why);
 	sheet_text(s, "ticket", "Ticket", r->ticket[0] == '\0' ? "-" : r->ticket);
 }
@@ -336,7 +355,7 @@ verb_show(struct verb *v)
 		visits_put(v, &r);
 		if (r.state == STATE_ASKED && v->who.role == ROLE_MANAGER)
 			text_add(&v->out,
-			    "Decide: approve %lld [--for SPAN] [--until TIME] [--without exec] | deny %lld --why "
+			    "Decide: approve %lld [--for SPAN] [--until TIME] [--without LIST] | deny %lld --why "
 			    "\"...\"\n",
 			    (long long)r.id, (long long)r.id);
 	}

@@ -30,6 +30,7 @@ static verb_fn *const handlers[COMMAND_COUNT] = {
     [COMMAND_END] = verb_end_sessions,
     [COMMAND_RECORDINGS] = verb_recordings,
     [COMMAND_PLAY] = verb_play,
+    [COMMAND_FILES] = verb_files,
     [COMMAND_VERIFY] = verb_verify,
     [COMMAND_EXPORT] = verb_export,
     [COMMAND_EVENTS] = verb_events,
@@ -245,12 +246,33 @@ zone_reset(const struct verb *v)
 	tzset();
 }
 
+/* ssh without a command: the menu, where there is a terminal to read it on.  -1: there is none, and that was said. */
+static int
+menu_stands_in(struct verb *v)
+{
+	char why[WORDS_WHY];
+
+	if (v->words.count > 0 || v->connection == NULL)
+		return (0);
+	if (v->columns != 0)
+		return (words_split(&v->words, bytes_text(command_verb(COMMAND_MENU)), WORDS_LINE, why));
+	verb_usage(v, "no command, and no terminal to show a menu on; try: ssh -t %s@lodge, or ssh %s@lodge help",
+	    v->who.login, v->who.login);
+	return (-1);
+}
+
 static void
 verb_carry_out(struct verb *v, struct bytes from, enum words_kind kind)
 {
 	char why[WORDS_WHY];
 
-	if (words_split(&v->words, from, kind, why) == -1 || call_parse(&v->call, &v->words, kind, why) == -1) {
+	if (words_split(&v->words, from, kind, why) == -1) {
+		verb_usage(v, "%s", why);
+		return;
+	}
+	if (menu_stands_in(v) == -1)
+		return;
+	if (call_parse(&v->call, &v->words, kind, why) == -1) {
 		verb_usage(v, "%s", why);
 		return;
 	}

@@ -292,6 +292,7 @@ visit_failed(struct connection *c, struct stream *row, enum reason reason, const
 	    .recording_number = row->number,
 	    .target = row->target,
 	    .account = row->account,
+	    .what = row->what,
 	    .why = text};
 
 	row->state = STREAM_STATE_ENDED;

@@ -22,6 +22,7 @@ struct walk {
 	uint32_t stream;
 	int64_t grant;
 	int64_t after; /* the event that the book must hold first */
+	int forward;   /* to a host:port of the grant, not to its target */
 	enum { STEP_UNTOLD, STEP_TOLD, STEP_DONE } recorder, auth, dial;
 	enum { WALK_GOING, WALK_BEGUN, WALK_OVER } stage;
 };

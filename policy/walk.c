@@ -1,4 +1,4 @@
-/* The walk "a yes"; see walk.h. */
+/* The walk "a yes"; see walk.h.  One file: its steps are one order, and what takes each back stands beside it. */
 #include <sys/random.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -87,6 +87,7 @@ walk_add(struct connection *c, const struct stream *row)
 	w->number = row->number;
 	w->stream = (uint32_t)row->stream;
 	w->grant = row->grant;
+	w->forward = row->forward_port != 0;
 	w->stage = row->state == STREAM_STATE_BEGUN ? WALK_BEGUN : WALK_GOING;
 	w->after = c->policy->event_last;
 	w->next = c->walks;
@@ -111,21 +112,38 @@ stream_next(struct connection *c)
 	struct rows found;
 	uint32_t next = 1;
 
-	must(c->policy, store_list(c->policy->store, QUERY_STREAMS_OF_CONN, &found, ARG_INT((int64_t)c->conn)));
-	if (found.count > 0)
-		next = (uint32_t)rows_at(&found, stream, found.count - 1)->stream + 1;
+	if (must(c->policy,
+	        store_list(c->policy->store, QUERY_STREAM_LAST_OF_CONN, &found, ARG_INT((int64_t)c->conn))) == 1)
+		next = (uint32_t)rows_at(&found, stream, 0)->stream + 1;
 	rows_free(&found);
 	return (next);
 }
 
+size_t
+walk_forwards(const struct connection *c)
+{
+	size_t n = 0;
+
+	for (const struct walk *w = c->walks; w != NULL; w = w->next)
+		n += w->forward && w->stage != WALK_OVER;
+	return (n);
+}
+
+int
+walk_is_permitted(const struct walk *w)
+{
+	return (w->forward ? w->recorder == STEP_DONE : w->auth == STEP_DONE);
+}
+
 void
-walk_begin(struct connection *c, const struct grant *g, const char *what, uint32_t *stream)
+walk_begin(
+    struct connection *c, const struct grant *g, const char *what, const struct forward *to, uint32_t *stream)
 {
 	struct stream row = {
 	    .conn = (int64_t)c->conn, .visitor = c->visitor.number, .grant = g->id, .request = g->request};
 
-	for (struct walk *w = c->walks; w != NULL; w = w->next)
-		if (w->grant == g->id && w->stage != WALK_OVER) {
+	for (struct walk *w = c->walks; w != NULL && to == NULL; w = w->next)
+		if (w->grant == g->id && !w->forward && w->stage != WALK_OVER) {
 			*stream = w->stream;
 			return;
 		}
@@ -138,6 +156,10 @@ walk_begin(struct connection *c, const struct grant *g, const char *what, uint32
 	TEXT_COPY(row.target, g->target);
 	TEXT_COPY(row.account, g->account);
 	TEXT_COPY(row.what, what);
+	if (to != NULL) {
+		TEXT_COPY(row.forward_host, to->host);
+		row.forward_port = to->port;
+	}
 	must(c->policy, stream_add(c->policy->store, &row));
 	walk_add(c, &row);
 	lease_begin(c, g);
@@ -212,19 +234,21 @@ stream_facts(struct connection *c, const struct stream *row)
 	struct request r = {.id = row->request};
 	struct grant g = {.id = row->grant};
 	json_t *o;
-	char *text;
+	char *text, can[64];
 
 	must(p, request_get(p->store, &r));
 	must(p, grant_get(p->store, &g));
+	capabilities_print((unsigned)g.capabilities, can, sizeof(can));
 	o = json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:b, "
-	              "s:I, s:I, s:I}",
+	              "s:I, s:I, s:I, s:s, s:s}",
 	    "recording", row->id, "number", (json_int_t)row->number, "person", row->person, "vendor", row->vendor,
 	    "target", row->target, "account", row->account, "what", row->what, "request", (json_int_t)row->request,
 	    "grant", (json_int_t)row->grant, "session", (json_int_t)row->visitor, "approver", g.approver, "why",
 	    r.why, "ticket", r.ticket, "source", c->visitor.source, "fingerprint", c->visitor.fingerprint, "port",
 	    (json_int_t)c->visitor.port, "factors", (json_int_t)c->visitor.factors, "host_bound",
 	    (int)(c->visitor.host_bound != 0), "asked_at_ms", (json_int_t)r.asked_at, "begins_at_ms",
-	    (json_int_t)g.begins_at, "ends_at_ms", (json_int_t)g.ends_at);
+	    (json_int_t)g.begins_at, "ends_at_ms", (json_int_t)g.ends_at, "capabilities", can, "forwards",
+	    g.forwards);
 	text = o == NULL ? NULL : json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER);
 	json_decref(o);
 	if (text == NULL)
@@ -269,13 +293,19 @@ static void
 dialer_tell(struct connection *c, struct walk *w, const struct stream *row)
 {
 	struct target t;
+	const char *host = row->forward_host;
+	int64_t port = row->forward_port;
 
-	t = (struct target){.port = 0};
-	TEXT_COPY(t.name, row->target);
-	if (must(c->policy, target_get(c->policy->store, &t)) == 0)
-		return; /* it was removed just now: whoever did that revoked the grant */
-	peer_post(c->policy->dialer, DIAL, dial, .conn = c->conn, .stream = w->stream, .host = bytes_text(t.host),
-	    .port = (uint16_t)t.port);
+	if (!w->forward) {
+		t = (struct target){.port = 0};
+		TEXT_COPY(t.name, row->target);
+		if (must(c->policy, target_get(c->policy->store, &t)) == 0)
+			return; /* it was removed just now: whoever did that revoked the grant */
+		host = t.host;
+		port = t.port;
+	}
+	peer_post(c->policy->dialer, DIAL, dial, .conn = c->conn, .stream = w->stream, .host = bytes_text(host),
+	    .port = (uint16_t)port);
 	w->dial = STEP_TOLD;
 }
 
@@ -292,7 +322,7 @@ walk_advance(struct connection *c, struct walk *w)
 	lease_tell(c, l);
 	if (l->session != LEASE_IS_HELD || l->gateway != LEASE_IS_HELD)
 		return;
-	if (w->recorder == STEP_DONE && w->auth == STEP_DONE && (w->dial != STEP_UNTOLD || w->stage == WALK_BEGUN))
+	if (w->recorder == STEP_DONE && walk_is_permitted(w) && (w->dial != STEP_UNTOLD || w->stage == WALK_BEGUN))
 		return;
 	if (must(p, stream_get(p->store, &row)) == 0 || must(p, grant_get(p->store, &g)) == 0)
 		abort();
@@ -300,9 +330,9 @@ walk_advance(struct connection *c, struct walk *w)
 		recorder_tell(c, w, &row);
 	if (w->recorder != STEP_DONE)
 		return;
-	if (w->auth == STEP_UNTOLD && p->auth != NULL)
+	if (w->auth == STEP_UNTOLD && !w->forward && p->auth != NULL)
 		auth_tell(c, w, &row, &g);
-	if (w->auth != STEP_DONE)
+	if (!walk_is_permitted(w))
 		return;
 	if (w->dial == STEP_UNTOLD && w->stage == WALK_GOING && p->dialer != NULL)
 		dialer_tell(c, w, &row);
@@ -329,9 +359,26 @@ limit_tell(struct connection *c)
 	c->limit_boot = want;
 }
 
+/* What is over is known from the database alone; a connection may forward thousands, one after the other. */
+static void
+walks_prune(struct connection *c)
+{
+	struct walk **at = &c->walks, *w;
+
+	while ((w = *at) != NULL) {
+		if (w->stage != WALK_OVER) {
+			at = &w->next;
+			continue;
+		}
+		*at = w->next;
+		free(w);
+	}
+}
+
 void
 walks_advance(struct connection *c)
 {
+	walks_prune(c);
 	for (struct walk *w = c->walks; w != NULL; w = w->next)
 		walk_advance(c, w);
 	limit_tell(c);
@@ -431,6 +478,7 @@ walk_fail(struct connection *c, struct walk *w, enum reason reason, const char *
 	    .recording = row.id,
 	    .target = row.target,
 	    .account = row.account,
+	    .what = row.what,
 	    .why = text};
 	event = event_note(p, &h);
 	questions_fail(c, w->stream, reason, text, event);

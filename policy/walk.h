@@ -1,20 +1,27 @@
 /*
  * The walk "a yes" (design.md 2): the decision stands in the book -> lease to session and gateway -> the recorder may
- * -> auth may certify -> the dial.
+ * -> auth may certify (of a forward there is nothing to) -> the dial.
  *
  * It is driven by what is, not by what came last: walk_advance looks at each stream and does what can be done next, so
  * that what was lost with a process that died is simply said again.  Every receiver takes everything twice.
  */
 #ifndef POLICY_WALK_H
 #define POLICY_WALK_H
+#include "forwards.h"
 #include "visits.h"
 
 struct walk *walk_find(struct connection *c, uint32_t stream);
 /*
  * The stream of this connection under this grant: the one that is there, or (within a transaction) a new one.  Sets
- * *stream; its walk begins when the book holds all that is noted by then.
+ * *stream; its walk begins when the book holds all that is noted by then.  A forwarded connection (to: NULL for a visit)
+ * has always one of its own, which needs no certificate, and which nobody else is given.
  */
-void walk_begin(struct connection *c, const struct grant *g, const char *what, uint32_t *stream);
+void walk_begin(
+    struct connection *c, const struct grant *g, const char *what, const struct forward *to, uint32_t *stream);
+/* Forwarded connections that are on their way or there. */
+size_t walk_forwards(const struct connection *c);
+/* All have agreed but the dialer: auth may certify; of a forward, the recorder may record. */
+int walk_is_permitted(const struct walk *w);
 /* Finds the walks of a connection again in the database; after a restart of ours. */
 void walks_load(struct connection *c);
 /* Does for c all that can be done next. */

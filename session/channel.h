@@ -1,21 +1,24 @@
 /*
- * One session channel of the engineer's (RFC 4254 6): what was asked for in it, what policy said, and what runs in it.
+ * One channel of the engineer's (RFC 4254 5, 6, 7.2): what was asked for in it, what policy said, and what runs in it.
  *
- *     GATHERING ──shell, exec──▶ ASKING ──yes──▶ ENTERING ──target started it──▶ RUNNING ──▶ SEALING ─┐
- *         │                        │ no, given up    │ target refused              │ cut, over        │
- *         └──words of a person──▶ VERB ──────────────┴──────────────▶ ENDING ◀─────┴──────────────────┘──▶ OVER
+ *     GATHERING ──shell, exec, subsystem──▶ ASKING ──yes──▶ ENTERING ──target started it──▶ RUNNING ──▶ SEALING ─┐
+ *         │                                   │ no, given up   │ target refused              │ cut, over        │
+ *         └──words of a person──▶ VERB ───────┴────────────────┴─▶ ENDING ◀───────────────────┴──────────────────┘──▶ OVER
  *
  * GATHERING  terminal and environment are noted.        ASKING   nothing flows; the engineer sees why.
  * ENTERING   the target's own channel is made ready.    RUNNING  bytes flow, recorded first (relay.h).
  * VERB       policy answers a person's words.           SEALING  waits, briefly, for the recording's digest: the receipt.
  * ENDING     our last words, the exit status, close.    OVER     to be freed at the end of the turn.
- * One file: each step is a few lines, and whoever reads one needs the table of steps beside it.
+ *
+ * A forwarded TCP connection (direct-tcpip) is a channel too: it has no words of ours, and is not open for its client
+ * before it RUNs (forward.h).
  */
 #ifndef SESSION_CHANNEL_H
 #define SESSION_CHANNEL_H
 
 #include <libssh/callbacks.h>
 
+#include "door.h"
 #include "relay.h"
 #include "screen.h"
 #include "session.h"
@@ -40,11 +43,13 @@ enum entry_step { ENTRY_OPEN, ENTRY_PTY, ENTRY_ENV, ENTRY_START };
 struct channel {
 	struct channel *next;
 	struct session *session;
+	struct door *door; /* lent; outlives us */
 	uint32_t number;
 	enum channel_state state;
 
 	/* the engineer's end */
 	ssh_channel here;
+	ssh_message opening; /* of a forward that has no answer yet: here is NULL */
 	struct ssh_channel_callbacks_struct here_calls;
 	int here_closed;      /* the engineer closed it */
 	struct fifo out, err; /* our own words, on their way */
@@ -60,8 +65,9 @@ struct channel {
 	} env[CHANNEL_ENV_MAX];
 	size_t env_count;
 	char zone[64];
-	int is_exec;
-	char *command;
+	enum ask_kind kind; /* once it is ASKING */
+	char *command;      /* as ASK has it; NULL for a shell */
+	char *originator;   /* of a forward, as the client states it */
 
 	/* the question */
 	uint32_t ask;
@@ -80,9 +86,11 @@ struct channel {
 	enum entry_step step;
 	int step_begun; /* a request is with the target */
 	size_t env_next;
-	int resize_due;
+	int resize_due, eow_due, break_due;
+	uint32_t break_ms;
 	char signal_due[32];
 	struct flow flow_in, flow_out, flow_err;
+	struct transfer *transfer; /* rules and ledger of a channel that carries files; or NULL */
 	int in_ended, out_ended; /* EOF was passed on */
 	struct screen screen;
 	int told; /* policy was told that it runs */
@@ -106,17 +114,11 @@ struct channel {
 /* The one way from state to state; a step that the table in channel.c does not know is a bug and ends the process. */
 void channel_step(struct channel *c, enum channel_state to);
 
-/* From door.h: what the engineer's client asks; messages are lent. */
-void channel_open(struct session *s, ssh_message m);
-void channel_request(struct session *s, ssh_message m);
-void channel_global(struct session *s, ssh_message m);
-/* A request that libssh does not know, seen inside libssh: 1 it is granted. */
-int channel_unknown_request(struct session *s, ssh_channel here, struct bytes name, struct bytes payload);
-
-/* From policy. */
-void channel_on_verdict(struct session *s, const struct msg_verdict *m);
-void channel_on_notice(struct session *s, const struct msg_notice *m);
-void channels_policy_anew(struct session *s);
+/* In GATHERING, at the end of the session's list.  NULL: too many, or no memory. */
+struct channel *channel_add(struct door *d);
+int channel_is_forward(const struct channel *c);
+/* The engineer's end can be spoken to. */
+int channel_hears(const struct channel *c);
 
 /* A line of ours on the engineer's standard error, its line end added as a terminal wants it. */
 void channel_say(struct channel *c, const char *line);
@@ -126,6 +128,8 @@ void channel_put(struct channel *c, int to, struct bytes text);
 void channel_refuse(struct channel *c, enum reason reason, const char *text);
 /* The same for what ran, at the end of its visit: on a terminal the receipt follows. */
 void channel_cut(struct channel *c, enum reason reason, const char *text);
+/* Takes a line that lives off the terminal. */
+void channel_line_clear(struct channel *c);
 /* Exit status (or the signal noted in c), close, after what waits in its fifos. */
 void channel_finish(struct channel *c);
 

@@ -4,17 +4,18 @@
 #include <unistd.h>
 
 #include <libssh/libssh.h>
-#include <libssh/server.h>
 
+#include "asked.h"
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/secret.h"
-#include "channel.h"
+#include "login.h"
+#include "nest.h"
 #include "ssh_more.h"
-#include "text.h"
 
-#define AUTH_MS 5000   /* auth signs and verifies within this time, or is away */
-#define PROMPTS_MAX 16 /* in one round */
-#define USER_MAX 255
+#define AUTH_MS 5000 /* auth signs and verifies within this time, or is away */
+
+/* OpenSSH's clients keep some requests (eow@openssh.com) for servers whose version begins so. */
+#define BANNER "OpenSSH_compatible_Lodge_" LODGE_VERSION
 
 #define KEX                                                                                                  \
 	"mlkem768x25519-sha256,curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-" \
@@ -26,37 +27,7 @@
 	"ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256," \
 	"sk-ssh-ed25519@openssh.com,sk-ecdsa-sha2-nistp256@openssh.com"
 
-/* What auth was asked about the try at hand. */
-enum asked { ASKED_NOTHING, ASKED_OFFER, ASKED_STEP, ASKED_ANSWERS };
-
-struct login {
-	ssh_bind bind;
-	char user[USER_MAX + 1]; /* as the client says it, target and all */
-	ssh_message message;     /* the try that waits for auth; ours to free */
-	enum asked asked;
-	uint32_t ask;
-	enum login_method method;
-	/* an offer */
-	char algorithm[64];
-	uint8_t *key;
-	size_t key_len;
-	/* a round of keyboard-interactive */
-	int prompting; /* the client owes answers */
-	int stale;     /* to prompts of an auth that is gone */
-	/* the last proof: for an auth that is renewed before it was counted */
-	struct wire proof; /* {bytes key, bytes signature, bytes signed_data} */
-	int proof_refused; /* and is counted already */
-};
-
 /* ---- asking auth, inside libssh ---- */
-
-struct answer_taken {
-	enum message_type type;
-	uint32_t ask;
-	int good;
-	uint8_t *signature;
-	size_t len;
-};
 
 static void
 on_answer(struct peer *p, struct message *m, void *ctx)
@@ -74,14 +45,13 @@ on_answer(struct peer *p, struct message *m, void *ctx)
 	}
 }
 
-/* Posts with `post`, waits for the answer; over again when auth was renewed meanwhile.  0 or -1. */
-static int
-auth_ask(struct session *s, struct message *question, uint32_t *number, struct answer_taken *t)
+int
+door_auth_ask(struct session *s, struct message *question, struct answer_taken *t)
 {
 	for (int tries = 0; tries < 3; tries++) {
 		struct message copy = *question;
 
-		*number = t->ask = session_ask(s);
+		t->ask = session_ask(s);
 		if (copy.type == MSG_SIGN)
 			copy.sign.ask = t->ask;
 		else
@@ -101,12 +71,11 @@ auth_ask(struct session *s, struct message *question, uint32_t *number, struct a
 static int
 on_sign(void *ctx, struct bytes hash, uint8_t **signature, size_t *len)
 {
-	struct session *s = ctx;
+	const struct door *d = ctx;
 	struct answer_taken t = {.type = MSG_SIGNED};
-	struct message m = {.type = MSG_SIGN, .fd = -1, .sign = {.leg = 0, .hash = hash}};
-	uint32_t ask;
+	struct message m = {.type = MSG_SIGN, .fd = -1, .sign = {.leg = d->number, .hash = hash}};
 
-	if (auth_ask(s, &m, &ask, &t) == -1 || !t.good) {
+	if (door_auth_ask(d->session, &m, &t) == -1 || !t.good) {
 		log_warning("no signature for a key exchange: lodge-auth is away");
 		return (-1);
 	}
@@ -116,47 +85,21 @@ on_sign(void *ctx, struct bytes hash, uint8_t **signature, size_t *len)
 }
 
 static int
-on_proof(void *ctx, struct bytes key, struct bytes signature, struct bytes signed_data)
-{
-	struct session *s = ctx;
-	struct answer_taken t = {.type = MSG_PROOF_RESULT};
-	struct message m = {.type = MSG_PROOF,
-	    .fd = -1,
-	    .proof = {.leg = 0, .key = key, .signature = signature, .signed_data = signed_data}};
-	uint32_t ask;
-
-	wire_clear(&s->login->proof);
-	wire_put_bytes(&s->login->proof, key);
-	wire_put_bytes(&s->login->proof, signature);
-	wire_put_bytes(&s->login->proof, signed_data);
-	if (auth_ask(s, &m, &ask, &t) == 0 && t.good)
-		return (1);
-	s->login->proof_refused = 1;
-	return (0);
-}
-
-static void
-on_unreadable_try(void *ctx, struct bytes user)
-{
-	struct session *s = ctx;
-
-	if (s->login->proof_refused) { /* auth refused it, and so has counted it */
-		s->login->proof_refused = 0;
-		return;
-	}
-	peer_post(s->auth, LOGIN_UNREADABLE, login_unreadable, .login = user, .reason = REASON_WEAK_KEY);
-}
-
-static int
 on_unknown_request(void *ctx, ssh_channel channel, struct bytes name, struct bytes payload)
 {
-	return (channel_unknown_request(ctx, channel, name, payload));
+	return (asked_unknown_request(ctx, channel, name, payload));
 }
 
-static const struct ssh_more_hooks hooks = {
+static const struct ssh_more_hooks outer_hooks = {
     .sign = on_sign,
-    .proof = on_proof,
-    .unreadable_try = on_unreadable_try,
+    .proof = login_on_proof,
+    .unreadable_try = login_on_unreadable,
+    .unknown_request = on_unknown_request,
+};
+
+/* Whoever is nested was vouched for outside: a key that they prove again is libssh's to verify, and counts for nothing. */
+static const struct ssh_more_hooks nested_hooks = {
+    .sign = on_sign,
     .unknown_request = on_unknown_request,
 };
 
@@ -183,7 +126,7 @@ bind_set(ssh_bind b, enum ssh_bind_options_e option, const char *value)
 static void
 on_wake(void *ctx)
 {
-	session_wake(ctx);
+	session_wake(((struct door *)ctx)->session);
 }
 
 static ssh_bind
@@ -195,7 +138,7 @@ bind_new(const struct session *s)
 	if (b == NULL)
 		return (NULL);
 	(void)ssh_bind_options_set(b, SSH_BIND_OPTIONS_PROCESS_CONFIG, &no);
-	bind_set(b, SSH_BIND_OPTIONS_BANNER, "Lodge_" LODGE_VERSION);
+	bind_set(b, SSH_BIND_OPTIONS_BANNER, BANNER);
 	bind_set(b, SSH_BIND_OPTIONS_HOSTKEY_ALGORITHMS, "ssh-ed25519");
 	bind_set(b, SSH_BIND_OPTIONS_KEY_EXCHANGE, KEX);
 	bind_set(b, SSH_BIND_OPTIONS_CIPHERS_C_S, CIPHERS);
@@ -210,452 +153,250 @@ bind_new(const struct session *s)
 	return (b);
 }
 
-int
-door_open(struct session *s)
+/* fd is given. */
+static int
+server_begin(struct door *d, int fd)
 {
+	struct session *s = d->session;
 	ssh_session ssh;
-	int fd = s->client_fd;
 
-	if ((s->login = calloc(1, sizeof(*s->login))) == NULL || (s->login->bind = bind_new(s)) == NULL)
+	if ((d->bind = bind_new(s)) == NULL || (ssh = ssh_new()) == NULL) {
+		close(fd);
 		return (-1);
-	if ((ssh = ssh_new()) == NULL)
-		return (-1);
+	}
 	ssh_set_blocking(ssh, 0);
-	s->client_fd = -1;
-	if (ssh_bind_accept_fd(s->login->bind, ssh, fd) != SSH_OK) {
+	if (ssh_bind_accept_fd(d->bind, ssh, fd) != SSH_OK) {
 		ssh_free(ssh);
 		close(fd);
 		return (-1);
 	}
 	ssh_set_blocking(ssh, 0);
-	if (leg_begin(&s->door, s->loop, ssh, fd, on_wake, s) == -1)
+	if (leg_rekey(ssh, &s->set) == -1) {
+		ssh_free(ssh);
 		return (-1);
-	if (ssh_more_begin(ssh, &hooks, s) == -1)
+	}
+	if (leg_begin(&d->leg, s->loop, ssh, fd, on_wake, d) == -1)
+		return (-1);
+	return (ssh_more_begin(ssh, door_is_nested(d) ? &nested_hooks : &outer_hooks, d));
+}
+
+static void
+door_free(struct door *d, const char *farewell)
+{
+	leg_end(&d->leg, farewell);
+	if (d->bind != NULL)
+		ssh_bind_free(d->bind);
+	login_free(d->login);
+	nest_free(d->nest);
+	free(d);
+}
+
+struct door *
+door_new(struct session *s, uint8_t number, int fd)
+{
+	struct door *d = calloc(1, sizeof(*d)), **last;
+
+	if (d == NULL) {
+		close(fd);
+		return (NULL);
+	}
+	d->session = s;
+	d->number = number;
+	d->leg.fd = d->leg.watched = -1;
+	if (server_begin(d, fd) == -1) {
+		door_free(d, NULL);
+		return (NULL);
+	}
+	for (last = &s->door; *last != NULL; last = &(*last)->next)
+		;
+	*last = d;
+	return (d);
+}
+
+int
+door_open(struct session *s)
+{
+	int fd = s->client_fd;
+	struct door *d;
+
+	s->client_fd = -1;
+	if ((d = door_new(s, 0, fd)) == NULL || (d->login = login_new()) == NULL)
 		return (-1);
 	s->state = SESSION_EXCHANGE;
 	return (0);
 }
 
-static void
-message_drop(struct login *l)
-{
-	if (l->message != NULL)
-		ssh_message_free(l->message);
-	l->message = NULL;
-	l->asked = ASKED_NOTHING;
-}
-
 void
-door_close(struct session *s)
+doors_close(struct session *s)
 {
-	struct login *l = s->login;
+	struct door *d;
 
-	if (l != NULL)
-		message_drop(l);
-	leg_end(&s->door, s->farewell[0] == '\0' ? NULL : s->farewell);
-	if (l != NULL) {
-		if (l->bind != NULL)
-			ssh_bind_free(l->bind);
-		wire_free(&l->proof);
-		free(l->key);
-		free(l);
-		s->login = NULL;
+	/* Nested ones first: what they still say goes through the outer one. */
+	while (s->door != NULL && (d = s->door->next) != NULL) {
+		s->door->next = d->next;
+		door_free(d, NULL);
 	}
+	if (s->door != NULL)
+		door_free(s->door, s->farewell[0] == '\0' ? NULL : s->farewell);
+	s->door = NULL;
 	if (s->client_fd != -1)
 		close(s->client_fd);
 	s->client_fd = -1;
 }
 
-/* ---- tries ---- */
-
-static void
-offer_ask(struct session *s)
-{
-	struct login *l = s->login;
-
-	peer_post(s->auth, KEY_OFFER, key_offer, .ask = l->ask, .login = bytes_text(l->user),
-	    .algorithm = bytes_text(l->algorithm), .key = bytes_of(l->key, l->key_len));
-}
-
-static void
-step_ask(struct session *s)
-{
-	struct login *l = s->login;
-
-	peer_post(s->auth, LOGIN_STEP, login_step, .ask = l->ask, .login = bytes_text(l->user),
-	    .method = (uint8_t)l->method);
-}
-
-static void
-step_begin(struct session *s, ssh_message m, enum login_method method)
-{
-	struct login *l = s->login;
-
-	l->message = m;
-	l->asked = ASKED_STEP;
-	l->method = method;
-	l->ask = session_ask(s);
-	l->prompting = 0;
-	step_ask(s);
-}
-
-static void
-publickey_try(struct session *s, ssh_message m)
-{
-	struct login *l = s->login;
-	struct bytes algorithm;
-
-	if (ssh_message_auth_publickey_state(m) == SSH_PUBLICKEY_STATE_VALID) {
-		step_begin(s, m, LOGIN_PUBLICKEY);
-		return;
-	}
-	free(l->key);
-	l->key = NULL;
-	if (ssh_more_offered_key(m, &algorithm, &l->key, &l->key_len) == -1 ||
-	    bytes_copy(l->algorithm, sizeof(l->algorithm), algorithm) == -1) {
-		step_begin(s, m, LOGIN_OTHER);
-		return;
-	}
-	l->message = m;
-	l->asked = ASKED_OFFER;
-	l->ask = session_ask(s);
-	offer_ask(s);
-}
-
-static void
-answers_send(struct session *s, ssh_message m)
-{
-	struct login *l = s->login;
-	ssh_session ssh = s->door.ssh;
-	int count = ssh_userauth_kbdint_getnanswers(ssh);
-	struct wire answers = {.limit = PEER_DATAGRAM_MAX / 2};
-
-	if (l->stale || count < 0) {
-		l->stale = 0;
-		step_begin(s, m, LOGIN_KEYBOARD); /* asked anew: that conversation is gone */
-		return;
-	}
-	for (int i = 0; i < count; i++)
-		wire_put_text(&answers, bytes_text(ssh_userauth_kbdint_getanswer(ssh, (unsigned)i)));
-	l->message = m;
-	l->asked = ASKED_ANSWERS;
-	l->prompting = 0;
-	if (answers.failed)
-		step_begin(s, m, LOGIN_OTHER);
-	else
-		peer_post(s->auth, ANSWERS, answers, .ask = l->ask, .count = (uint16_t)count,
-		    .answers = wire_bytes(&answers));
-	wire_free(&answers);
-}
-
-static void
-keyboard_try(struct session *s, ssh_message m)
-{
-	struct login *l = s->login;
-
-	if (!ssh_message_auth_kbdint_is_response(m))
-		step_begin(s, m, LOGIN_KEYBOARD);
-	else if (l->prompting)
-		answers_send(s, m);
-	else
-		step_begin(s, m, LOGIN_OTHER);
-}
-
-/* m is given. */
-static void
-auth_try(struct session *s, ssh_message m)
-{
-	struct login *l = s->login;
-	const char *user = ssh_message_auth_user(m);
-
-	if (user != NULL) {
-		if (strlen(user) > USER_MAX) {
-			ssh_message_free(m);
-			session_leave(s, REASON_PROTOCOL, NULL);
-			return;
-		}
-		snprintf(l->user, sizeof(l->user), "%s", user);
-	}
-	l->proof_refused = 0;
-	switch (ssh_message_subtype(m)) {
-	case SSH_AUTH_METHOD_PUBLICKEY:
-		publickey_try(s, m);
-		break;
-	case SSH_AUTH_METHOD_INTERACTIVE:
-		keyboard_try(s, m);
-		break;
-	case SSH_AUTH_METHOD_NONE:
-		step_begin(s, m, LOGIN_NONE);
-		break;
-	default:
-		step_begin(s, m, LOGIN_OTHER);
-		break;
-	}
-}
-
-/* ---- auth's answers ---- */
-
-static int
-methods_bits(struct bytes list)
-{
-	char text[128];
-	unsigned bits = 0;
-
-	if (bytes_copy(text, sizeof(text), list) == -1)
-		return (0);
-	if (strstr(text, "publickey") != NULL)
-		bits |= SSH_AUTH_METHOD_PUBLICKEY;
-	if (strstr(text, "keyboard-interactive") != NULL)
-		bits |= SSH_AUTH_METHOD_INTERACTIVE;
-	return ((int)bits);
-}
-
-static void
-banner_send(struct session *s, struct bytes text)
-{
-	char clean[500], line[512];
-	ssh_string banner;
-
-	if (text.len == 0)
-		return;
-	text_safe(clean, sizeof(clean), text);
-	snprintf(line, sizeof(line), "%s\n", clean);
-	if ((banner = ssh_string_from_char(line)) == NULL)
-		return;
-	(void)ssh_send_issue_banner(s->door.ssh, banner);
-	ssh_string_free(banner);
-}
-
-static void
-success(struct session *s, const struct msg_login_result *m)
-{
-	struct login *l = s->login;
-
-	if (loginname_split(bytes_text(l->user), &s->name) == -1 ||
-	    bytes_copy(s->person, sizeof(s->person), m->person) == -1) {
-		session_leave(s, REASON_PROTOCOL, NULL);
-		return;
-	}
-	s->state = SESSION_OPEN;
-	(void)ssh_message_auth_reply_success(l->message, 0);
-	message_drop(l);
-}
-
-static void
-on_result(struct session *s, const struct msg_login_result *m)
-{
-	struct login *l = s->login;
-
-	if (m->outcome == LOGIN_DISCONNECT) {
-		char line[256];
-
-		text_safe(line, sizeof(line), m->message);
-		snprintf(s->farewell, sizeof(s->farewell), "%s", line);
-		message_drop(l);
-		session_leave(s, (enum reason)m->reason, NULL);
-		return;
-	}
-	if (l->message == NULL || l->asked == ASKED_OFFER || m->ask != l->ask)
-		return; /* an answer to what was asked twice */
-	if (m->outcome == LOGIN_SUCCESS) {
-		success(s, m);
-		return;
-	}
-	banner_send(s, m->message);
-	(void)ssh_message_auth_set_methods(l->message, methods_bits(m->methods));
-	if (m->outcome == LOGIN_PARTIAL)
-		(void)ssh_message_auth_reply_success(l->message, 1);
-	else
-		(void)ssh_message_reply_default(l->message);
-	message_drop(l);
-}
-
-static void
-on_prompts(struct session *s, const struct msg_prompts *m)
-{
-	struct login *l = s->login;
-	struct reader r = reader_of(m->prompts);
-	char *name = bytes_dup(m->name), *instruction = bytes_dup(m->instruction);
-	char *prompts[PROMPTS_MAX] = {NULL}, echo[PROMPTS_MAX] = {0};
-
-	if (l->message == NULL || l->asked == ASKED_OFFER || m->ask != l->ask || m->count > PROMPTS_MAX ||
-	    name == NULL || instruction == NULL)
-		goto done;
-	for (uint16_t i = 0; i < m->count; i++) {
-		echo[i] = (char)(reader_get_u8(&r) != 0);
-		if ((prompts[i] = bytes_dup(reader_get_text(&r))) == NULL)
-			goto done;
-	}
-	if (!reader_end(&r))
-		goto done;
-	(void)ssh_message_auth_interactive_request(
-	    l->message, name, instruction, m->count, m->count == 0 ? NULL : (const char **)prompts, echo);
-	l->prompting = 1;
-	l->stale = 0;
-	message_drop(l);
-done:
-	for (size_t i = 0; i < PROMPTS_MAX; i++)
-		free(prompts[i]);
-	free(name);
-	free(instruction);
-}
-
-static void
-on_key_answer(struct session *s, const struct msg_key_answer *m)
-{
-	struct login *l = s->login;
-
-	if (l->message == NULL || l->asked != ASKED_OFFER || m->ask != l->ask)
-		return;
-	if (m->acceptable)
-		(void)ssh_message_auth_reply_pk_ok_simple(l->message);
-	else {
-		(void)ssh_message_auth_set_methods(l->message, SSH_AUTH_METHOD_PUBLICKEY);
-		(void)ssh_message_reply_default(l->message);
-	}
-	message_drop(l);
-}
-
-void
-door_on_auth(struct session *s, const struct message *m)
-{
-	if (s->login == NULL || s->state == SESSION_LEAVING)
-		return;
-	switch (m->type) {
-	case MSG_KEY_ANSWER:
-		on_key_answer(s, &m->key_answer);
-		break;
-	case MSG_LOGIN_RESULT:
-		on_result(s, &m->login_result);
-		break;
-	case MSG_PROMPTS:
-		on_prompts(s, &m->prompts);
-		break;
-	default:
-		break;
-	}
-	session_wake(s);
-}
-
-/* The answer, PROOF_RESULT, is of no use to us: the LOGIN_STEP that follows has its own. */
-static void
-proof_again(struct session *s)
-{
-	struct reader r = reader_of(wire_bytes(&s->login->proof));
-	struct bytes key = reader_get_bytes(&r), signature = reader_get_bytes(&r),
-	             signed_data = reader_get_bytes(&r);
-
-	if (reader_end(&r))
-		peer_post(s->auth, PROOF, proof, .ask = session_ask(s), .leg = 0, .key = key,
-		    .signature = signature, .signed_data = signed_data);
-}
-
-void
-door_auth_anew(struct session *s)
-{
-	struct login *l = s->login;
-
-	if (l == NULL || s->state != SESSION_LOGIN)
-		return;
-	l->stale = l->prompting;
-	switch (l->asked) {
-	case ASKED_OFFER:
-		offer_ask(s);
-		break;
-	case ASKED_ANSWERS: /* that conversation died; a new one asks again */
-		l->asked = ASKED_STEP;
-		l->method = LOGIN_KEYBOARD;
-		step_ask(s);
-		break;
-	case ASKED_STEP:
-		if (l->method == LOGIN_PUBLICKEY)
-			proof_again(s);
-		step_ask(s);
-		break;
-	default:
-		break;
-	}
-}
-
 /* ---- the turn ---- */
 
+/* A message, given. */
+static void
+message_take(struct door *d, ssh_message m)
+{
+	switch (ssh_message_type(m)) {
+	case SSH_REQUEST_SERVICE:
+		(void)ssh_message_service_reply_success(m);
+		break;
+	case SSH_REQUEST_AUTH:
+		if (d->state != DOOR_LOGIN)
+			break; /* after success: silently ignored (RFC 4252 5.1) */
+		if (door_is_nested(d)) {
+			nest_login(d, m);
+			break;
+		}
+		login_try(d, m); /* takes m */
+		return;
+	case SSH_REQUEST_CHANNEL_OPEN:
+		asked_open(d, m); /* takes m */
+		return;
+	case SSH_REQUEST_CHANNEL:
+		asked_request(d, m);
+		break;
+	case SSH_REQUEST_GLOBAL:
+		asked_global(d, m);
+		break;
+	default:
+		(void)ssh_message_reply_default(m);
+		break;
+	}
+	ssh_message_free(m);
+}
+
 static int
-messages_take(struct session *s)
+messages_take(struct door *d)
 {
 	ssh_message m;
 	int moved = 0;
 
-	while (!s->door.over && s->state != SESSION_LEAVING && s->login->message == NULL &&
-	       (m = ssh_message_get(s->door.ssh)) != NULL) {
+	while (!d->leg.over && d->session->state != SESSION_LEAVING && (d->login == NULL || !login_waits(d->login)) &&
+	       (m = ssh_message_get(d->leg.ssh)) != NULL) {
 		moved = 1;
-		switch (ssh_message_type(m)) {
-		case SSH_REQUEST_SERVICE:
-			(void)ssh_message_service_reply_success(m);
-			break;
-		case SSH_REQUEST_AUTH:
-			if (s->state == SESSION_LOGIN) {
-				auth_try(s, m); /* takes m */
-				continue;
-			}
-			break; /* after success: silently ignored (RFC 4252 5.1) */
-		case SSH_REQUEST_CHANNEL_OPEN:
-			channel_open(s, m);
-			break;
-		case SSH_REQUEST_CHANNEL:
-			channel_request(s, m);
-			break;
-		case SSH_REQUEST_GLOBAL:
-			channel_global(s, m);
-			break;
-		default:
-			(void)ssh_message_reply_default(m);
-			break;
-		}
-		ssh_message_free(m);
+		message_take(d, m);
 	}
 	return (moved);
+}
+
+static void
+exchange_done(struct door *d)
+{
+	d->state = DOOR_LOGIN;
+	if (!door_is_nested(d))
+		d->session->state = SESSION_LOGIN;
+	log_debug("door %u: key exchange: %s, %s", d->number, ssh_more_kex(d->leg.ssh), ssh_more_cipher(d->leg.ssh));
 }
 
 /* 1 when it moved. */
 static int
-exchange_step(struct session *s)
+exchange_step(struct door *d)
 {
-	leg_unblock(&s->door);
-	switch (ssh_handle_key_exchange(s->door.ssh)) {
+	leg_unblock(&d->leg);
+	switch (ssh_handle_key_exchange(d->leg.ssh)) {
 	case SSH_OK:
-		if (leg_listen(&s->door) == -1 || ssh_more_listen(s->door.ssh, 1) == -1) {
-			s->door.over = 1;
+		if (leg_listen(&d->leg) == -1 || ssh_more_listen(d->leg.ssh, 1) == -1) {
+			d->leg.over = 1;
 			return (1);
 		}
-		s->state = SESSION_LOGIN;
-		log_debug("key exchange: %s, %s", ssh_more_kex(s->door.ssh), ssh_more_cipher(s->door.ssh));
+		exchange_done(d);
 		return (1);
 	case SSH_AGAIN:
-		if (leg_listen(&s->door) == -1)
-			s->door.over = 1;
+		if (leg_listen(&d->leg) == -1)
+			d->leg.over = 1;
 		return (0);
 	default:
-		log_debug("key exchange: %s", ssh_get_error(s->door.ssh));
-		s->door.over = 1;
+		log_debug("door %u: key exchange: %s", d->number, ssh_get_error(d->leg.ssh));
+		d->leg.over = 1;
 		return (1);
 	}
 }
 
-int
-door_turn(struct session *s)
+static int
+door_turn(struct door *d)
 {
 	int moved = 0;
 
-	if (s->door.ssh == NULL || s->door.over)
-		return (0);
-	if (s->state == SESSION_EXCHANGE)
-		moved |= exchange_step(s);
-	if (s->door.over)
+	if (d->nest != NULL)
+		moved |= nest_turn(d);
+	if (d->leg.over)
+		return (moved);
+	if (d->state == DOOR_EXCHANGE)
+		moved |= exchange_step(d);
+	if (d->leg.over)
 		return (1);
-	moved |= leg_pump(&s->door);
-	if (s->state == SESSION_EXCHANGE && !s->door.over)
-		moved |= exchange_step(s);
-	if (s->state == SESSION_LOGIN || s->state == SESSION_OPEN)
-		moved |= messages_take(s);
+	moved |= leg_pump(&d->leg);
+	if (d->state == DOOR_EXCHANGE && !d->leg.over)
+		moved |= exchange_step(d);
+	if (d->state != DOOR_EXCHANGE)
+		moved |= messages_take(d);
 	return (moved);
+}
+
+int
+doors_turn(struct session *s)
+{
+	int moved = 0;
+
+	for (struct door *d = s->door; d != NULL; d = d->next)
+		moved |= door_turn(d);
+	return (moved);
+}
+
+void
+doors_tick(struct session *s)
+{
+	for (struct door *d = s->door; d != NULL; d = d->next) {
+		if (leg_alive_check(&d->leg, s->set.client_alive_interval, s->set.client_alive_count_max))
+			d->leg.over = 1;
+		if (door_is_nested(d) && d->state != DOOR_OPEN && clock_boot_ms() >= d->login_by_ms)
+			d->leg.over = 1;
+	}
+}
+
+void
+doors_watch(struct session *s)
+{
+	for (struct door *d = s->door; d != NULL; d = d->next) {
+		leg_watch(&d->leg);
+		if (d->nest != NULL)
+			nest_watch(d);
+	}
+}
+
+size_t
+doors_unsent(const struct session *s)
+{
+	size_t sum = 0;
+
+	for (const struct door *d = s->door; d != NULL; d = d->next)
+		sum += leg_unsent(&d->leg) + (d->nest == NULL ? 0 : nest_unsent(d->nest));
+	return (sum);
+}
+
+void
+doors_sweep(struct session *s)
+{
+	for (struct door *d = s->door, *gone; d != NULL && (gone = d->next) != NULL;) {
+		if (!gone->leg.over || asked_channels(gone) > 0 || !nest_is_done(gone)) {
+			d = gone;
+			continue;
+		}
+		d->next = gone->next;
+		door_free(gone, NULL);
+	}
 }

@@ -4,7 +4,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "command.h"
 #include "ssh_more.h"
+#include "transfer.h"
 #include "visit.h"
 
 #define SEAL_MS 1500 /* the engineer waits so long for the digest of an ended recording */
@@ -60,6 +62,12 @@ on_exit_signal(ssh_session ssh, ssh_channel there, const char *name, int core, c
 /* ---- entering ---- */
 
 static int
+is_subsystem(const struct channel *c)
+{
+	return (c->kind == ASK_SFTP || c->kind == ASK_SUBSYSTEM);
+}
+
+static int
 there_open(struct channel *c)
 {
 	if ((c->there = ssh_channel_new(c->visit->leg.ssh)) == NULL)
@@ -90,10 +98,10 @@ asked_record(const struct channel *c)
 		wire_put_raw(&w, c->env[i].value, strlen(c->env[i].value));
 		frame(c, FRAME_ENV, w.at, w.len);
 	}
-	if (c->is_exec)
-		frame(c, FRAME_EXEC, c->command, strlen(c->command));
-	else
+	if (c->kind == ASK_SHELL)
 		frame(c, FRAME_SHELL, NULL, 0);
+	else
+		frame(c, is_subsystem(c) ? FRAME_SUBSYSTEM : FRAME_EXEC, c->command, strlen(c->command));
 	wire_free(&w);
 }
 
@@ -109,19 +117,50 @@ step_ask(struct channel *c)
 	case ENTRY_ENV:
 		return (ssh_channel_request_env(c->there, c->env[c->env_next].name, c->env[c->env_next].value));
 	case ENTRY_START:
-		return (c->is_exec ? ssh_channel_request_exec(c->there, c->command)
-		                   : ssh_channel_request_shell(c->there));
+		if (c->kind == ASK_SHELL)
+			return (ssh_channel_request_shell(c->there));
+		return (is_subsystem(c) ? ssh_channel_request_subsystem(c->there, c->command)
+		                        : ssh_channel_request_exec(c->there, c->command));
 	}
 	return (SSH_ERROR);
 }
 
 static void
+on_fact(void *ctx, struct bytes json)
+{
+	frame(ctx, FRAME_FACT, json.at, json.len);
+}
+
+/* What carries files is ruled by what the grant covers, and keeps a ledger. */
+static int
+transfer_begin(struct channel *c)
+{
+	struct transfer_of of = {
+	    .capabilities = c->visit->capabilities, .command = c->command, .fact = on_fact, .ctx = c};
+
+	if (c->kind == ASK_SFTP)
+		of.kind = TRANSFER_SFTP;
+	else if (c->kind != ASK_EXEC && c->kind != ASK_SHELL && command_kind(c->command) == COMMAND_SCP_UP)
+		of.kind = TRANSFER_SCP_UP;
+	else if (c->kind != ASK_EXEC && c->kind != ASK_SHELL && command_kind(c->command) == COMMAND_SCP_DOWN)
+		of.kind = TRANSFER_SCP_DOWN;
+	else
+		return (0);
+	return ((c->transfer = transfer_new(&of)) == NULL ? -1 : 0);
+}
+
+static void
 running_begin(struct channel *c)
 {
+	if (transfer_begin(c) == -1) {
+		channel_refuse(c, REASON_LIMIT, NULL);
+		entry_leave(c);
+		return;
+	}
 	channel_step(c, CHANNEL_RUNNING);
 	c->told = 1;
 	peer_post(c->session->policy, VISIT, visit, .stream = c->visit->stream, .channel = c->number,
-	    .what = VISIT_CHANNEL_OPENED, .text = bytes_text(c->is_exec ? c->command : ""));
+	    .what = VISIT_CHANNEL_OPENED, .text = bytes_text(c->command == NULL ? "" : c->command));
 }
 
 /* What comes after this step went well. */
@@ -162,7 +201,9 @@ step_refused(struct channel *c)
 		break;
 	case ENTRY_START:
 		channel_refuse(c, REASON_TARGET_GONE,
-		    c->is_exec ? "the target does not run the command" : "the target gives no shell");
+		    is_subsystem(c)          ? "the target has no such subsystem"
+		    : c->kind == ASK_SHELL ? "the target gives no shell"
+		                           : "the target does not run the command");
 		break;
 	}
 }
@@ -221,6 +262,34 @@ requests_pass(struct channel *c)
 		(void)ssh_channel_request_send_signal(c->there, c->signal_due);
 		c->signal_due[0] = '\0';
 	}
+	if (c->break_due && !c->there_closed) {
+		frame(c, FRAME_SIGNAL_IN, "BREAK", 5);
+		(void)ssh_channel_request_send_break(c->there, c->break_ms);
+		c->break_due = 0;
+	}
+	if (c->eow_due && !c->there_closed)
+		(void)ssh_more_request(c->there, "eow@openssh.com");
+	c->eow_due = 0;
+}
+
+/* The ledger is closed, and its sum kept for the receipt. */
+static void
+transfer_leave(struct channel *c)
+{
+	const struct transfer_counts *n;
+	struct transfer_sum *sum = &c->visit->transfers;
+
+	if (c->transfer == NULL)
+		return;
+	transfer_end(c->transfer, clock_wall_ms());
+	n = transfer_counts(c->transfer);
+	sum->files_up += n->files_up;
+	sum->files_down += n->files_down;
+	sum->refused += n->refused;
+	sum->bytes_up += n->bytes_up;
+	sum->bytes_down += n->bytes_down;
+	transfer_free(c->transfer);
+	c->transfer = NULL;
 }
 
 static void
@@ -241,6 +310,7 @@ entry_leave(struct channel *c)
 
 	if (c->there == NULL)
 		return;
+	transfer_leave(c);
 	if (c->there_closed && c->signal[0] != '\0')
 		frame(c, FRAME_SIGNAL, c->signal, strlen(c->signal));
 	else if (c->there_closed && c->has_status)
@@ -264,7 +334,7 @@ target_closed(struct channel *c)
 	struct visit *v = c->visit;
 
 	entry_leave(c);
-	if (!c->has_pty || c->is_exec || c->here_closed) {
+	if (!c->has_pty || c->kind != ASK_SHELL || c->here_closed) {
 		channel_finish(c);
 		return;
 	}
@@ -281,7 +351,7 @@ target_closed(struct channel *c)
 static int
 client_awaits_status(const struct channel *c)
 {
-	return (c->in_ended && c->out_ended && !c->has_pty && !c->session->door.over);
+	return (c->in_ended && c->out_ended && !c->has_pty && !c->door->leg.over);
 }
 
 int
@@ -291,7 +361,7 @@ entry_running_turn(struct channel *c)
 
 	if (record_is_clear(c->session->record))
 		requests_pass(c);
-	if (c->here_closed && !client_awaits_status(c) && c->flow_in.held_from == c->flow_in.held_to &&
+	if (c->here_closed && !client_awaits_status(c) && relay_in_is_clear(c) &&
 	    (c->there_closed || ssh_channel_poll(c->here, 0) <= 0)) {
 		entry_leave(c);
 		channel_step(c, CHANNEL_OVER);

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "contract/settings.h"
 #include "ssh_more.h"
 
 #define PUMP_STEPS 64     /* polls of libssh in one pump, each at most 4 KiB in */
@@ -48,6 +49,18 @@ no_copy:
 	ssh_free(ssh);
 	*l = (struct leg){.fd = -1, .watched = -1, .over = 1};
 	return (-1);
+}
+
+int
+leg_rekey(ssh_session ssh, const struct settings *set)
+{
+	uint64_t bytes = (uint64_t)set->rekey_bytes;
+	uint32_t seconds = (uint32_t)(set->rekey_interval / 1000);
+
+	return (ssh_options_set(ssh, SSH_OPTIONS_REKEY_DATA, &bytes) < 0 ||
+	                ssh_options_set(ssh, SSH_OPTIONS_REKEY_TIME, &seconds) < 0
+	            ? -1
+	            : 0);
 }
 
 int

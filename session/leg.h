@@ -16,6 +16,7 @@
 #define LEG_UNSENT_MAX (256 * 1024) /* bytes that libssh may hold for a peer who does not read */
 
 struct loop;
+struct settings;
 struct watch;
 
 /* Something may have moved: the owner takes its turn. */
@@ -40,6 +41,8 @@ struct leg {
 
 /* ssh and fd are given; leg_end frees both.  -1: no memory or descriptors (ssh and fd are freed). */
 int leg_begin(struct leg *l, struct loop *loop, ssh_session ssh, int fd, leg_on_wake *wake, void *ctx);
+/* When a leg makes its keys anew (RekeyBytes, RekeyInterval; RFC 4253 9).  0 or -1. */
+int leg_rekey(ssh_session ssh, const struct settings *set);
 /* libssh has a poll of its own after the first step of its key exchange: from now on leg_pump works. 0 or -1. */
 int leg_listen(struct leg *l);
 /* Before and after each step of libssh's that touches the socket. */

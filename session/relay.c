@@ -1,44 +1,124 @@
 #include "relay.h"
 
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
 #include "base/log.h"
 #include "channel.h"
+#include "entry.h"
+#include "forward.h"
+#include "transfer.h"
 #include "visit.h"
+
+#define RULED_MAX (128 * 1024) /* bytes of a ruled flow, and of our own answers, that may wait */
+
+/* Where bytes come from or go to: a channel, or the socket of a forwarded connection. */
+struct end {
+	ssh_channel channel; /* NULL: the socket */
+	int is_stderr;
+	const struct leg *leg; /* the channel's */
+	struct visit *visit;   /* the socket's */
+};
 
 /* One direction, with all that it needs. */
 struct way {
 	struct flow *flow;
 	enum frame_type type;
-	ssh_channel from, to;
-	int from_stderr, to_stderr;
-	const struct leg *leg; /* of `to` */
+	struct end from, to;
 };
 
 static void
 flow_check(const struct flow *f)
 {
-	if (f->delivered > f->recorded || f->recorded > f->received)
+	if (f->delivered > f->recorded + f->added || f->recorded > f->received)
 		log_fatal("a byte was delivered that is not recorded");
 }
 
-/* Gives libssh what is held; 1 when all of it is gone. */
-static int
-held_deliver(const struct way *w)
+/* ---- what is held ---- */
+
+static struct bytes
+held_bytes(const struct flow *f)
 {
-	struct flow *f = w->flow;
+	if (f->from < f->to)
+		return (bytes_of(f->piece + f->from, f->to - f->from));
+	return (fifo_bytes(&f->due));
+}
 
-	while (f->held_from < f->held_to) {
-		uint32_t len = f->held_to - f->held_from;
-		int wrote;
+static void
+held_take(struct flow *f, size_t len)
+{
+	if (f->from < f->to)
+		f->from += (uint32_t)len;
+	else
+		fifo_take(&f->due, len);
+	f->delivered += len;
+	flow_check(f);
+}
 
-		if (leg_room(w->leg) == 0)
+/* ---- ends ---- */
+
+/* Bytes read; 0: none now, or none any more. */
+static int
+end_read(const struct end *e, void *to, uint32_t room)
+{
+	ssize_t got;
+
+	if (e->channel != NULL)
+		return (ssh_channel_read_nonblocking(e->channel, to, room, e->is_stderr));
+	if (e->visit->socket_ended)
+		return (0);
+	got = recv(e->visit->socket, to, room, 0);
+	if (got == 0 || (got == -1 && errno != EAGAIN && errno != EINTR))
+		e->visit->socket_ended = 1;
+	return (got > 0 ? (int)got : 0);
+}
+
+static int
+end_write(const struct end *e, struct bytes b)
+{
+	uint32_t len = b.len > RELAY_PIECE ? RELAY_PIECE : (uint32_t)b.len;
+	ssize_t wrote;
+
+	if (e->channel != NULL) {
+		if (leg_room(e->leg) == 0)
 			return (0);
-		wrote = w->to_stderr ? ssh_channel_write_stderr(w->to, f->held + f->held_from, len)
-		                     : ssh_channel_write(w->to, f->held + f->held_from, len);
-		if (wrote <= 0)
+		return (e->is_stderr ? ssh_channel_write_stderr(e->channel, b.at, len)
+		                     : ssh_channel_write(e->channel, b.at, len));
+	}
+	wrote = send(e->visit->socket, b.at, len, MSG_NOSIGNAL);
+	if (wrote == -1 && errno != EAGAIN && errno != EINTR)
+		e->visit->socket_broken = 1;
+	return (wrote > 0 ? (int)wrote : 0);
+}
+
+static size_t
+end_room(const struct end *e)
+{
+	size_t room, limit;
+
+	if (e->channel == NULL)
+		return (RELAY_PIECE);
+	room = leg_room(e->leg);
+	limit = ssh_channel_window_size(e->channel);
+	return (limit < room ? limit : room);
+}
+
+/* ---- moving ---- */
+
+/* Gives on what is held; 1 when all of it is gone. */
+static int
+held_deliver(const struct channel *c, const struct way *w)
+{
+	struct bytes b;
+	int wrote;
+
+	if (channel_is_forward(c) && forward_speaks(w->flow) != FORWARD_OTHER)
+		return (0);
+	while ((b = held_bytes(w->flow)).len > 0) {
+		if ((wrote = end_write(&w->to, b)) <= 0)
 			return (0);
-		f->held_from += (uint32_t)wrote;
-		f->delivered += (uint32_t)wrote;
-		flow_check(f);
+		held_take(w->flow, (size_t)wrote);
 	}
 	return (1);
 }
@@ -51,13 +131,78 @@ way_room(const struct channel *c, const struct way *w)
 
 	if (limit < room)
 		room = limit;
-	limit = leg_room(w->leg);
-	if (limit < room)
-		room = limit;
-	limit = ssh_channel_window_size(w->to);
-	if (limit < room)
-		room = limit;
-	return ((uint32_t)room);
+	limit = end_room(&w->to);
+	return ((uint32_t)(limit < room ? limit : room));
+}
+
+static void
+piece_record(struct channel *c, const struct way *w, struct bytes piece)
+{
+	struct flow *f = w->flow;
+
+	f->received += piece.len;
+	if (!channel_is_forward(c) || c->session->set.forward_contents)
+		record_bytes(c->session->record, w->type, c->visit->stream, c->number, piece);
+	f->recorded += piece.len;
+}
+
+/* What the rules of a channel that carries files let through, in the piece's stead; 0, or -1 when the channel was cut. */
+static int
+piece_rule(struct channel *c, const struct way *w, struct bytes piece)
+{
+	struct fifo *out = &c->flow_out.due;
+	size_t before = fifo_bytes(out).len, passed;
+	int rc;
+
+	if (w->type == FRAME_IN) {
+		rc = transfer_from_engineer(c->transfer, piece, clock_wall_ms(), &c->flow_in.due, out);
+		c->flow_out.added += fifo_bytes(out).len - before;
+	} else {
+		rc = transfer_from_target(c->transfer, piece, clock_wall_ms(), out);
+		passed = fifo_bytes(out).len - before;
+		if (passed > piece.len)
+			c->flow_out.added += passed - piece.len;
+	}
+	if (rc == -1) {
+		channel_cut(c, REASON_PROTOCOL, transfer_trouble(c->transfer));
+		entry_leave(c);
+	}
+	return (rc);
+}
+
+/* 1: the flow is ruled, and the piece went through the rules; else it is held as it is. */
+static int
+piece_pass(struct channel *c, const struct way *w, struct bytes piece)
+{
+	if (c->transfer == NULL || w->type == FRAME_ERR) {
+		w->flow->from = 0;
+		w->flow->to = (uint32_t)piece.len;
+		return (0);
+	}
+	return (piece_rule(c, w, piece));
+}
+
+/* A ruled flow puts answers of ours into the other one: that must have room for them. */
+static int
+answers_have_room(const struct channel *c, const struct way *w)
+{
+	return (c->transfer == NULL || w->type != FRAME_IN ||
+	        fifo_bytes(&c->flow_out.due).len < RULED_MAX);
+}
+
+/* The first bytes of a forwarded connection, while they are too few to tell what it speaks. */
+static uint32_t
+first_more(struct channel *c, const struct way *w)
+{
+	struct flow *f = w->flow;
+	int got;
+
+	if (record_room(c->session->record) < FORWARD_FIRST ||
+	    (got = end_read(&w->from, f->piece + f->to, FORWARD_FIRST - (f->to - f->from))) <= 0)
+		return (0);
+	piece_record(c, w, bytes_of(f->piece + f->to, (size_t)got));
+	f->to += (uint32_t)got;
+	return ((uint32_t)got);
 }
 
 static int
@@ -67,23 +212,20 @@ way_move(struct channel *c, const struct way *w)
 	uint32_t moved = 0, room;
 	int got;
 
-	if (f->held == NULL && (f->held = malloc(RELAY_PIECE)) == NULL)
+	if (f->piece == NULL && (f->piece = malloc(RELAY_PIECE)) == NULL)
 		return (0);
-	if (f->held_from < f->held_to && !held_deliver(w))
-		return (0);
-	while (moved < RELAY_TURN && f->held_from == f->held_to && (room = way_room(c, w)) > 0 &&
-	       (got = ssh_channel_read_nonblocking(w->from, f->held, room, w->from_stderr)) > 0) {
-		struct bytes piece = bytes_of(f->held, (size_t)got);
+	if (channel_is_forward(c) && forward_speaks(f) == FORWARD_UNCLEAR)
+		moved += first_more(c, w);
+	while (moved < RELAY_TURN && c->state == CHANNEL_RUNNING && held_deliver(c, w) && answers_have_room(c, w) &&
+	       (room = way_room(c, w)) > 0 && (got = end_read(&w->from, f->piece, room)) > 0) {
+		struct bytes piece = bytes_of(f->piece, (size_t)got);
 
-		f->received += (uint32_t)got;
-		record_bytes(c->session->record, w->type, c->visit->stream, c->number, piece);
-		f->recorded += (uint32_t)got;
+		piece_record(c, w, piece);
 		if (w->type == FRAME_OUT && c->has_pty)
 			screen_see(&c->screen, piece);
-		f->held_from = 0;
-		f->held_to = (uint32_t)got;
 		moved += (uint32_t)got;
-		(void)held_deliver(w);
+		if (piece_pass(c, w, piece) == -1)
+			return (1);
 	}
 	return (moved > 0);
 }
@@ -98,12 +240,21 @@ extended_discard(struct channel *c)
 		;
 }
 
+static void
+eof_record(struct channel *c, enum frame_type type)
+{
+	record_put(c->session->record, type, c->visit->stream, c->number, bytes_of(NULL, 0));
+}
+
+/* ---- to a target's channel ---- */
+
 int
 relay_turn(struct channel *c)
 {
-	const struct way out = {&c->flow_out, FRAME_OUT, c->there, c->here, 0, 0, &c->session->door};
-	const struct way err = {&c->flow_err, FRAME_ERR, c->there, c->here, 1, 1, &c->session->door};
-	const struct way in = {&c->flow_in, FRAME_IN, c->here, c->there, 0, 0, &c->visit->leg};
+	const struct leg *here = &c->door->leg, *there = &c->visit->leg;
+	const struct way out = {&c->flow_out, FRAME_OUT, {c->there, 0, there, NULL}, {c->here, 0, here, NULL}};
+	const struct way err = {&c->flow_err, FRAME_ERR, {c->there, 1, there, NULL}, {c->here, 1, here, NULL}};
+	const struct way in = {&c->flow_in, FRAME_IN, {c->here, 0, here, NULL}, {c->there, 0, there, NULL}};
 	int moved = 0;
 
 	if (!record_is_clear(c->session->record))
@@ -112,19 +263,20 @@ relay_turn(struct channel *c)
 		moved |= way_move(c, &out);
 		moved |= way_move(c, &err);
 	}
-	if (!c->there_closed) {
+	if (!c->there_closed && c->state == CHANNEL_RUNNING) {
 		moved |= way_move(c, &in);
 		extended_discard(c);
 	}
-	if (!c->in_ended && !c->there_closed && ssh_channel_is_eof(c->here) &&
-	    c->flow_in.held_from == c->flow_in.held_to) {
-		record_put(c->session->record, FRAME_EOF_IN, c->visit->stream, c->number, bytes_of(NULL, 0));
+	if (c->state != CHANNEL_RUNNING)
+		return (1);
+	if (!c->in_ended && !c->there_closed && ssh_channel_is_eof(c->here) && relay_in_is_clear(c)) {
+		eof_record(c, FRAME_EOF_IN);
 		(void)ssh_channel_send_eof(c->there);
 		c->in_ended = 1;
 		moved = 1;
 	}
 	if (!c->out_ended && !c->here_closed && ssh_channel_is_eof(c->there) && relay_is_drained(c)) {
-		record_put(c->session->record, FRAME_EOF_OUT, c->visit->stream, c->number, bytes_of(NULL, 0));
+		eof_record(c, FRAME_EOF_OUT);
 		/* On a terminal our own last lines come behind it; its end is said by the closing. */
 		if (!c->has_pty)
 			(void)ssh_channel_send_eof(c->here);
@@ -134,10 +286,58 @@ relay_turn(struct channel *c)
 	return (moved);
 }
 
+/* ---- to a socket ---- */
+
+int
+relay_socket_turn(struct channel *c)
+{
+	struct visit *v = c->visit;
+	const struct leg *here = &c->door->leg;
+	const struct way out = {&c->flow_out, FRAME_OUT, {NULL, 0, NULL, v}, {c->here, 0, here, NULL}};
+	const struct way in = {&c->flow_in, FRAME_IN, {c->here, 0, here, NULL}, {NULL, 0, NULL, v}};
+	int moved = 0;
+
+	if (!record_is_clear(c->session->record))
+		return (0);
+	if (!c->here_closed)
+		moved |= way_move(c, &out);
+	if (!v->socket_broken)
+		moved |= way_move(c, &in);
+	extended_discard(c);
+	if (!c->in_ended && relay_in_is_clear(c) && ssh_channel_is_eof(c->here)) {
+		eof_record(c, FRAME_EOF_IN);
+		(void)shutdown(v->socket, SHUT_WR);
+		c->in_ended = 1;
+		moved = 1;
+	}
+	if (!c->out_ended && v->socket_ended && held_bytes(&c->flow_out).len == 0) {
+		eof_record(c, FRAME_EOF_OUT);
+		if (!c->here_closed)
+			(void)ssh_channel_send_eof(c->here);
+		c->out_ended = 1;
+		moved = 1;
+	}
+	return (moved);
+}
+
+int
+relay_socket_has_room(const struct channel *c)
+{
+	const struct end here = {c->here, 0, &c->door->leg, NULL};
+
+	return (held_bytes(&c->flow_out).len == 0 && record_room(c->session->record) > 0 && end_room(&here) > 0);
+}
+
+int
+relay_in_is_clear(const struct channel *c)
+{
+	return (held_bytes(&c->flow_in).len == 0);
+}
+
 int
 relay_is_drained(const struct channel *c)
 {
-	return (c->flow_out.held_from == c->flow_out.held_to && c->flow_err.held_from == c->flow_err.held_to &&
+	return (held_bytes(&c->flow_out).len == 0 && held_bytes(&c->flow_err).len == 0 &&
 	        ssh_channel_poll(c->there, 0) <= 0 && ssh_channel_poll(c->there, 1) <= 0);
 }
 
@@ -147,7 +347,8 @@ relay_free(struct channel *c)
 	struct flow *flows[] = {&c->flow_in, &c->flow_out, &c->flow_err};
 
 	for (size_t i = 0; i < sizeof(flows) / sizeof(flows[0]); i++) {
-		free(flows[i]->held);
-		flows[i]->held = NULL;
+		free(flows[i]->piece);
+		flows[i]->piece = NULL;
+		fifo_free(&flows[i]->due);
 	}
 }

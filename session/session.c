@@ -7,7 +7,10 @@
 #include "base/log.h"
 #include "channel.h"
 #include "door.h"
+#include "forward.h"
 #include "lease.h"
+#include "login.h"
+#include "question.h"
 #include "verb.h"
 #include "visit.h"
 
@@ -78,7 +81,7 @@ on_end(void *ctx)
 static int
 is_over(struct session *s)
 {
-	if (s->door.over && s->state > SESSION_ARRIVED) {
+	if (s->state > SESSION_ARRIVED && s->door->leg.over) {
 		visits_end(s, 0, REASON_LEFT, NULL);
 		return (1);
 	}
@@ -89,7 +92,7 @@ is_over(struct session *s)
 	for (const struct channel *c = s->channels; c != NULL; c = c->next)
 		if (c->state != CHANNEL_OVER)
 			return (0);
-	return (leg_unsent(&s->door) == 0 && !s->client_leaves);
+	return (doors_unsent(s) == 0 && !s->client_leaves);
 }
 
 /* ---- the turn ---- */
@@ -103,8 +106,7 @@ on_tick(void *ctx)
 		leases_tick(s);
 		visits_tick(s);
 		channels_tick(s);
-		if (leg_alive_check(&s->door, s->set.client_alive_interval, s->set.client_alive_count_max))
-			s->door.over = 1;
+		doors_tick(s);
 		if (s->visits != NULL && record_stuck_ms(s->record) > SESSION_STUCK_MS)
 			session_leave(s, REASON_RECORDER, NULL);
 	}
@@ -120,7 +122,7 @@ on_turn(void *ctx)
 
 	s->turn_due = 0;
 	for (int i = 0; i < TURN_ROUNDS && moved; i++) {
-		moved = door_turn(s);
+		moved = doors_turn(s);
 		moved |= visits_turn(s);
 		if (s->state == SESSION_OPEN || s->state == SESSION_LEAVING)
 			moved |= channels_turn(s);
@@ -130,7 +132,11 @@ on_turn(void *ctx)
 		return;
 	}
 	channels_sweep(s);
-	leg_watch(&s->door);
+	doors_sweep(s);
+	doors_watch(s);
+	for (const struct channel *c = s->channels; c != NULL; c = c->next)
+		if (channel_is_forward(c))
+			forward_watch(c);
 	for (struct visit *v = s->visits; v != NULL; v = v->next)
 		leg_watch(&v->leg);
 	if (moved)
@@ -190,7 +196,7 @@ on_auth(struct peer *p, struct message *m, void *ctx)
 		visit_on_cert(s, &m->cert);
 		break;
 	default:
-		door_on_auth(s, m);
+		login_on_auth(s, m);
 		break;
 	}
 }
@@ -215,10 +221,10 @@ on_policy(struct peer *p, struct message *m, void *ctx)
 	(void)p;
 	switch (m->type) {
 	case MSG_VERDICT:
-		channel_on_verdict(s, &m->verdict);
+		question_on_verdict(s, &m->verdict);
 		break;
 	case MSG_NOTICE:
-		channel_on_notice(s, &m->notice);
+		question_on_notice(s, &m->notice);
 		break;
 	case MSG_LEASE:
 		lease_on_lease(s, &m->lease);
@@ -330,12 +336,12 @@ on_link(struct session *s, const struct msg_link *m, int fd)
 		return;
 	switch (m->peer) {
 	case PROCESS_AUTH:
-		door_auth_anew(s);
+		login_auth_anew(s);
 		visits_auth_anew(s);
 		break;
 	case PROCESS_POLICY:
 		visits_policy_anew(s);
-		channels_policy_anew(s);
+		questions_policy_anew(s);
 		verbs_policy_anew(s);
 		break;
 	case PROCESS_RECORDER:
@@ -402,7 +408,6 @@ session_run(int fd)
 	static struct session session = {.memory = {-1, -1, -1}, .client_fd = -1};
 	struct session *s = &session;
 
-	s->door.fd = s->door.watched = -1;
 	if (dup2(fd, DAEMON_FD) == -1 || (s->loop = loop_new()) == NULL ||
 	    (s->tick = timer_new(s->loop, on_tick, s)) == NULL)
 		log_fatal("a connection cannot be served: no descriptors or memory");
@@ -412,7 +417,7 @@ session_run(int fd)
 
 	channels_free(s);
 	visits_free(s);
-	door_close(s);
+	doors_close(s);
 	leases_free(s);
 	record_close(s->record);
 	peer_close(s->auth);

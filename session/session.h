@@ -18,7 +18,6 @@
 #include "base/loop.h"
 #include "contract/daemon.h"
 #include "contract/tables.h"
-#include "leg.h"
 #include "record.h"
 
 #define SESSION_CHANNELS_MAX 64 /* open at once in one connection */
@@ -27,9 +26,9 @@
 #define SESSION_STUCK_MS 20000  /* the recorder may take nothing for so long, before the connection ends */
 
 struct channel;
+struct door;
 struct visit;
 struct lease;
-struct login;
 
 enum session_state { SESSION_ARRIVED, SESSION_EXCHANGE, SESSION_LOGIN, SESSION_OPEN, SESSION_LEAVING };
 
@@ -51,13 +50,11 @@ struct session {
 	int memory[3]; /* until the record is open: ring, filled, freed; -1 */
 	struct record *record;
 
-	/* the engineer's leg */
+	/* the engineer's legs */
 	int client_fd; /* until the door is open */
 	uint8_t *host_key;
 	size_t host_key_len;
-	struct leg door;
-	struct login *login;
-	struct loginname name; /* what the login name says; valid once OPEN */
+	struct door *door; /* the outer one, then those nested in it */
 	char person[LOGINNAME_PART_MAX + 1];
 
 	/* what runs in it */
@@ -65,6 +62,7 @@ struct session {
 	struct visit *visits;
 	struct lease *leases;
 	uint32_t last_channel;
+	uint32_t refusals; /* channels and requests that we refused by ourselves */
 
 	/* the turn */
 	int turn_due;

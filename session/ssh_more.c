@@ -490,6 +490,15 @@ ssh_more_resize(ssh_channel channel, uint32_t columns, uint32_t rows, uint32_t p
 	                 channel->remote_channel, "window-change", 0, columns, rows, pixel_width, pixel_height)));
 }
 
+int
+ssh_more_request(ssh_channel channel, const char *name)
+{
+	ssh_session session = channel->session;
+
+	return (packet_go(session, ssh_buffer_pack(session->out_buffer, "bdsb", SSH2_MSG_CHANNEL_REQUEST,
+	                               channel->remote_channel, name, 0)));
+}
+
 /* ---- bytes ---- */
 
 #define WINDOW (64u * 32768u) /* channels.c: WINDOW_DEFAULT */

@@ -66,6 +66,9 @@ int ssh_more_request_pty(ssh_channel channel, const char *term, uint32_t columns
 int ssh_more_resize(
     ssh_channel channel, uint32_t columns, uint32_t rows, uint32_t pixel_width, uint32_t pixel_height);
 
+/* Sends the target a request without a payload that it need not answer. 0 or -1. */
+int ssh_more_request(ssh_channel channel, const char *name);
+
 /* The type that a channel of libssh's type UNKNOWN was asked for with ("direct-streamlocal@openssh.com"); "" for
  * others; lent until the message is freed. */
 const char *ssh_more_channel_type(ssh_message m);

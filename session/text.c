@@ -47,6 +47,22 @@ text_span(char *to, size_t size, int64_t ms)
 }
 
 void
+text_bytes(char *to, size_t size, uint64_t bytes)
+{
+	static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
+	double number = (double)bytes / 1024;
+	size_t unit = 0;
+
+	if (bytes < 10240) {
+		snprintf(to, size, "%" PRIu64 " byte%s", bytes, bytes == 1 ? "" : "s");
+		return;
+	}
+	for (; number >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
+		number /= 1024;
+	snprintf(to, size, "%.1f %s", number, units[unit]);
+}
+
+void
 text_time(char *to, size_t size, int64_t wall_ms)
 {
 	time_t at = (time_t)(wall_ms / 1000), now = (time_t)(clock_wall_ms() / 1000);

@@ -15,6 +15,8 @@
 void text_reason(char *to, size_t size, enum reason reason, const char *text);
 /* "1h30m", "20 s": for people, never more than two units. */
 void text_span(char *to, size_t size, int64_t ms);
+/* "1500 bytes", "63.2 MiB". */
+void text_bytes(char *to, size_t size, uint64_t bytes);
 /* "14:05:09" or, on another day than now, "2026-11-24 14:05"; in the process's zone. */
 void text_time(char *to, size_t size, int64_t wall_ms);
 /* Copies text from a sibling so that no control character of it reaches a terminal. */

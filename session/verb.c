@@ -13,10 +13,13 @@ static void
 verb_post(struct channel *c)
 {
 	struct session *s = c->session;
-	uint32_t columns = c->has_pty ? c->columns : 0;
+	/* A terminal that does not say how wide it is is one all the same. */
+	uint32_t columns = c->columns == 0 ? 80 : c->columns;
 
+	if (!c->has_pty)
+		columns = 0;
 	peer_post(s->policy, VERB, verb, .ask = c->verb_ask, .argv = 0,
-	    .words = bytes_text(c->command == NULL ? "menu" : c->command),
+	    .words = bytes_text(c->command == NULL ? "" : c->command),
 	    .columns = (uint16_t)(columns > UINT16_MAX ? UINT16_MAX : columns), .time_zone = bytes_text(c->zone));
 }
 

@@ -4,7 +4,7 @@
 
 #include "channel.h"
 
-void verb_begin(struct channel *c); /* c->command, or the menu when there is none */
+void verb_begin(struct channel *c); /* c->command, or none: policy shows its menu where there is a terminal */
 void verb_on_out(struct session *s, const struct msg_verb_out *m);
 void verb_on_stream(struct session *s, uint32_t ask, int fd); /* fd given */
 void verb_on_end(struct session *s, const struct msg_verb_end *m);

@@ -1,20 +1,24 @@
 #include "visit.h"
 
+#include <fcntl.h>
 #include <openssl/evp.h>
 #include <unistd.h>
 
 #include <libssh/libssh.h>
+#include <libssh/server.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "channel.h"
 #include "entry.h"
+#include "forward.h"
 #include "lease.h"
 #include "ssh_more.h"
 
 #define KEX                                                                                                        \
 	"curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521," \
 	"mlkem768x25519-sha256,diffie-hellman-group16-sha512,diffie-hellman-group14-sha256"
+#define OPEN_PROHIBITED 1 /* RFC 4254 5.1 */
 #define CIPHERS "aes256-gcm@openssh.com,aes128-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-ctr,aes128-ctr"
 #define MACS "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256,hmac-sha2-512"
 
@@ -34,8 +38,18 @@ visit_tell(const struct visit *v, enum visit_event what, const char *text)
 	    .reason = (uint16_t)v->reason, .text = bytes_text(text == NULL ? "" : text));
 }
 
+static int
+host_key_take(struct visit *v, struct bytes key)
+{
+	if (key.len == 0 || (v->host_key = malloc(key.len)) == NULL)
+		return (-1);
+	memcpy(v->host_key, key.at, key.len);
+	v->host_key_len = key.len;
+	return (0);
+}
+
 struct visit *
-visit_join(struct session *s, const struct msg_verdict *m)
+visit_join(struct session *s, const struct msg_verdict *m, enum ask_kind kind)
 {
 	struct visit *v = visit_of(s, m->stream);
 
@@ -46,16 +60,16 @@ visit_join(struct session *s, const struct msg_verdict *m)
 	v->session = s;
 	v->stream = m->stream;
 	v->grant = m->grant;
-	v->leg.fd = v->leg.watched = -1;
+	v->capabilities = m->capabilities;
+	v->is_plain = kind == ASK_FORWARD;
+	v->leg.fd = v->leg.watched = v->socket = -1;
 	v->enter_by_ms = clock_boot_ms() + VISIT_ENTER_MS;
 	if (bytes_copy(v->target, sizeof(v->target), m->target) == -1 ||
-	    bytes_copy(v->account, sizeof(v->account), m->account) == -1 || m->host_key.len == 0 ||
-	    (v->host_key = malloc(m->host_key.len)) == NULL) {
+	    bytes_copy(v->account, sizeof(v->account), m->account) == -1 ||
+	    (!v->is_plain && host_key_take(v, m->host_key) == -1)) {
 		free(v);
 		return (NULL);
 	}
-	memcpy(v->host_key, m->host_key.at, m->host_key.len);
-	v->host_key_len = m->host_key.len;
 	v->next = s->visits;
 	s->visits = v;
 	return (v);
@@ -87,6 +101,16 @@ visit_channels(const struct visit *v)
 	return (count);
 }
 
+static void
+socket_close(struct visit *v)
+{
+	watch_end(v->socket_watch);
+	v->socket_watch = NULL;
+	if (v->socket != -1)
+		close(v->socket);
+	v->socket = -1;
+}
+
 void
 visit_end(struct visit *v, enum reason reason, const char *text)
 {
@@ -101,8 +125,12 @@ visit_end(struct visit *v, enum reason reason, const char *text)
 			continue;
 		if (reason != REASON_NONE && reason != REASON_DONE)
 			channel_cut(c, reason, text);
-		entry_leave(c);
+		if (channel_is_forward(c))
+			forward_leave(c);
+		else
+			entry_leave(c);
 	}
+	socket_close(v);
 	leg_end(&v->leg, "the visit is over");
 	ssh_key_free(v->key);
 	v->key = NULL;
@@ -120,6 +148,22 @@ visits_end(struct session *s, uint64_t grant, enum reason reason, const char *te
 			visit_end(v, reason, text);
 }
 
+static void
+transfers_say(const struct transfer_sum *t, struct channel *to)
+{
+	char line[200], up[32], down[32], refused[32] = "";
+
+	if (t->files_up == 0 && t->files_down == 0 && t->refused == 0)
+		return;
+	text_bytes(up, sizeof(up), t->bytes_up);
+	text_bytes(down, sizeof(down), t->bytes_down);
+	if (t->refused > 0)
+		snprintf(refused, sizeof(refused), ", %u refused", t->refused);
+	snprintf(line, sizeof(line), "lodge: files: %u up (%s), %u down (%s)%s", t->files_up, up, t->files_down, down,
+	    refused);
+	channel_say(to, line);
+}
+
 void
 visit_receipt(const struct visit *v, struct channel *to)
 {
@@ -134,6 +178,7 @@ visit_receipt(const struct visit *v, struct channel *to)
 	    reason_what(v->reason), until, l == NULL || l->approver[0] == '\0' ? "" : ", approved by ",
 	    l == NULL ? "" : l->approver);
 	channel_say(to, line);
+	transfers_say(&v->transfers, to);
 	if (v->is_sealed)
 		snprintf(line, sizeof(line), "lodge: recording %s, %u segment%s, SHA256SUMS %s", v->recording,
 		    v->segments, v->segments == 1 ? "" : "s", v->digest);
@@ -221,7 +266,7 @@ leg_open(struct visit *v, int fd)
 		return (-1);
 	}
 	ssh_set_blocking(ssh, 0);
-	if (options_set(v, ssh, fd) == -1) {
+	if (options_set(v, ssh, fd) == -1 || leg_rekey(ssh, &v->session->set) == -1) {
 		ssh_free(ssh);
 		close(fd);
 		return (-1);
@@ -231,6 +276,30 @@ leg_open(struct visit *v, int fd)
 		return (-1);
 	}
 	return (ssh_more_begin(ssh, &hooks, v));
+}
+
+static void
+on_socket(int fd, int events, void *ctx)
+{
+	(void)fd;
+	(void)events;
+	on_wake(ctx);
+}
+
+/* fd is given. */
+static int
+socket_open(struct visit *v, int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	v->socket = fd;
+	if (flags == -1 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1 ||
+	    (v->socket_watch = watch_begin(v->session->loop, fd, WATCH_READ, on_socket, v)) == NULL)
+		return (-1);
+	v->state = VISIT_OPEN;
+	v->was_open = 1;
+	visit_tell(v, VISIT_OPENED, NULL);
+	return (0);
 }
 
 void
@@ -248,11 +317,12 @@ visit_on_target(struct session *s, uint32_t stream, int fd)
 		return;
 	}
 	v->has_socket = 1;
-	if (leg_open(v, fd) == -1) {
+	if ((v->is_plain ? socket_open(v, fd) : leg_open(v, fd)) == -1) {
 		visit_end(v, REASON_UNREACHABLE, NULL);
 		return;
 	}
-	v->state = VISIT_EXCHANGE;
+	if (!v->is_plain)
+		v->state = VISIT_EXCHANGE;
 	session_wake(s);
 }
 
@@ -399,12 +469,27 @@ login_step(struct visit *v)
 	}
 }
 
+/* A target opens nothing towards us, and asks for nothing. */
+static void
+messages_refuse(struct visit *v)
+{
+	ssh_message m;
+
+	while (!v->leg.over && (m = ssh_message_get(v->leg.ssh)) != NULL) {
+		if (ssh_message_type(m) == SSH_REQUEST_CHANNEL_OPEN)
+			(void)ssh_more_refuse_channel(m, OPEN_PROHIBITED, "a target opens no channel through Lodge");
+		else
+			(void)ssh_message_reply_default(m);
+		ssh_message_free(m);
+	}
+}
+
 static int
 visit_turn(struct visit *v)
 {
 	int moved = 0;
 
-	if (v->state == VISIT_OVER || v->state == VISIT_AWAITED)
+	if (v->state == VISIT_OVER || v->state == VISIT_AWAITED || v->is_plain)
 		return (0);
 	if (v->state == VISIT_EXCHANGE)
 		moved |= exchange_step(v);
@@ -415,6 +500,8 @@ visit_turn(struct visit *v)
 		moved |= exchange_step(v);
 	if (v->state == VISIT_LOGIN && !v->leg.over)
 		moved |= login_step(v);
+	if (v->state != VISIT_OVER)
+		messages_refuse(v);
 	if (v->state != VISIT_OVER && v->leg.over) {
 		leg_lost(v);
 		moved = 1;
@@ -440,7 +527,7 @@ visits_tick(struct session *s)
 			continue;
 		if (v->state != VISIT_OPEN && clock_boot_ms() >= v->enter_by_ms)
 			visit_end(v, REASON_UNREACHABLE, NULL);
-		else if (v->state == VISIT_OPEN &&
+		else if (v->state == VISIT_OPEN && !v->is_plain &&
 		         leg_alive_check(&v->leg, s->set.client_alive_interval, s->set.client_alive_count_max))
 			visit_end(v, REASON_TARGET_GONE, "the target does not answer any more");
 	}
@@ -497,6 +584,7 @@ visits_free(struct session *s)
 
 	while ((v = s->visits) != NULL) {
 		s->visits = v->next;
+		socket_close(v);
 		leg_end(&v->leg, NULL);
 		ssh_key_free(v->key);
 		free(v->host_key);

@@ -1,5 +1,6 @@
 /*
- * A visit: one stream of this connection to one target, recorded as one.  Its socket comes from the recorder, after the
+ * A visit: one stream of this connection to one target, recorded as one.  (A forwarded connection is one too: it has a
+ * plain socket in place of an SSH leg, and is OPEN when that is there.)  Its socket comes from the recorder, after the
  * first frame is durable; its certificate from auth, over a key made here for this visit; its host key must be the
  * pinned one, at the first exchange and at each later one.
  *
@@ -10,6 +11,7 @@
 
 #include <libssh/libssh.h>
 
+#include "leg.h"
 #include "session.h"
 
 #define VISIT_ENTER_MS 60000 /* from the yes to the target's shell, at most */
@@ -26,6 +28,7 @@ struct visit {
 	char target[LOGINNAME_PART_MAX + 1], account[LOGINNAME_PART_MAX + 1];
 	uint8_t *host_key; /* pinned */
 	size_t host_key_len;
+	uint32_t capabilities; /* bits of enum capability, of the grant */
 	enum visit_state state;
 	int64_t enter_by_ms; /* boot clock */
 
@@ -35,7 +38,18 @@ struct visit {
 	int host_key_differs;
 	ssh_key key;
 	uint32_t cert_ask;
+
+	/* a forwarded connection's socket */
+	int is_plain;
+	int socket; /* -1 */
+	struct watch *socket_watch;
+	int socket_ended, socket_broken; /* it sends no more; it takes no more */
+
 	int was_open;
+	struct transfer_sum {
+		uint32_t files_up, files_down, refused;
+		uint64_t bytes_up, bytes_down;
+	} transfers; /* of channels that have ended, for the receipt */
 	enum reason reason; /* why it is OVER */
 
 	/* the recorder's last word */
@@ -45,8 +59,8 @@ struct visit {
 	uint32_t segments;
 };
 
-/* policy said yes: the visit that carries it, a new one or the one that stream has.  NULL: no memory. */
-struct visit *visit_join(struct session *s, const struct msg_verdict *m);
+/* policy said yes to a channel of that kind: the visit that carries it, a new one or the one that stream has.  NULL: no memory. */
+struct visit *visit_join(struct session *s, const struct msg_verdict *m, enum ask_kind kind);
 void visit_on_target(struct session *s, uint32_t stream, int fd); /* fd given */
 void visit_on_cert(struct session *s, const struct msg_cert *m);
 void visit_on_sealed(struct session *s, const struct msg_sealed *m);

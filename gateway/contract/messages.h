@@ -31,7 +31,17 @@ enum login_method { LOGIN_PUBLICKEY = 1, LOGIN_KEYBOARD = 2, LOGIN_NONE = 3, LOG
 enum login_outcome { LOGIN_FAILURE = 0, LOGIN_PARTIAL = 1, LOGIN_SUCCESS = 2, LOGIN_DISCONNECT = 3 };
 enum role { ROLE_NONE = 0, ROLE_ENGINEER = 1, ROLE_MANAGER = 2, ROLE_AUDITOR = 3, ROLE_OPERATOR = 4 };
 enum factor { FACTOR_KEY = 1, FACTOR_PAM = 2, FACTOR_GRACE = 4, FACTOR_TOUCH = 8 };
-enum ask_kind { ASK_SHELL = 1, ASK_EXEC = 2 };
+/* What a channel wants to be.  SFTP: the subsystem, ruled operation by operation; UPLOAD, DOWNLOAD: a command that is
+ * nothing but scp's or rsync's end of a transfer; FORWARD: a TCP connection to host:port. */
+enum ask_kind {
+	ASK_SHELL = 1,
+	ASK_EXEC = 2,
+	ASK_SFTP = 3,
+	ASK_UPLOAD = 4,
+	ASK_DOWNLOAD = 5,
+	ASK_SUBSYSTEM = 6,
+	ASK_FORWARD = 7
+};
 enum verdict { VERDICT_DENY = 0, VERDICT_WAIT = 1, VERDICT_ALLOW = 2 };
 enum visit_event {
 	VISIT_OPENED = 1,

@@ -10,11 +10,14 @@
 #include <unistd.h>
 
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 
 #include "format/blob.h"
 #include "format/utf8.h"
 
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char digits[] = "0123456789abcdef";
+
+#define BASE64_MAX (512u * 1024u * 1024u) /* bytes at once: EVP counts in int */
 
 int
 blob_reserve(struct blob *b, size_t more)
@@ -79,8 +82,6 @@ blob_add_format(struct blob *b, const char *format, ...)
 int
 blob_add_hex(struct blob *b, const unsigned char *from, size_t size)
 {
-	static const char digits[] = "0123456789abcdef";
-
 	if (blob_reserve(b, 2 * size) == -1)
 		return (-1);
 	for (size_t i = 0; i < size; i++) {
@@ -91,42 +92,46 @@ blob_add_hex(struct blob *b, const unsigned char *from, size_t size)
 }
 
 int
-blob_add_base64_bare(struct blob *b, const unsigned char *from, size_t size)
+blob_add_base64(struct blob *b, const unsigned char *from, size_t size)
 {
-	uint32_t group = 0;
-	unsigned bits = 0;
-
-	if (blob_reserve(b, size / 3 * 4 + 4) == -1)
+	if (size > BASE64_MAX || blob_reserve(b, (size + 2) / 3 * 4 + 1) == -1) /* EVP adds a NUL */
 		return (-1);
-	for (size_t i = 0; i < size; i++) {
-		group = group << 8 | from[i];
-		for (bits += 8; bits >= 6; bits -= 6)
-			b->at[b->size++] = (unsigned char)alphabet[group >> (bits - 6) & 63];
-	}
-	if (bits > 0)
-		b->at[b->size++] = (unsigned char)alphabet[group << (6 - bits) & 63];
+	b->size += (size_t)EVP_EncodeBlock(b->at + b->size, from, (int)size);
 	return (0);
 }
 
 int
-blob_add_base64(struct blob *b, const unsigned char *from, size_t size)
+blob_add_base64_bare(struct blob *b, const unsigned char *from, size_t size)
 {
-	static const char *const padding[] = {"", "==", "="};
-	size_t before = b->size;
-
-	if (blob_add_base64_bare(b, from, size) == -1)
+	if (blob_add_base64(b, from, size) == -1)
 		return (-1);
-	if (blob_add_text(b, padding[size % 3]) == -1) {
-		b->size = before;
-		return (-1);
-	}
+	b->size -= (3 - size % 3) % 3;
 	return (0);
 }
 
-/* The JSON spelling of one character; what needs no escape is added by the caller. */
+/* How many bytes JSON takes as they are. */
+static size_t
+plain_run(const unsigned char *from, size_t size)
+{
+	uint32_t point;
+	size_t at = 0;
+
+	while (at < size) {
+		int length = utf8_next(from + at, size - at, &point);
+
+		if (length <= 0 || point < 0x20 || point == '"' || point == '\\' || point == 0x7f)
+			break;
+		at += (size_t)length;
+	}
+	return (at);
+}
+
+/* The JSON spelling of one ASCII character that needs an escape. */
 static int
 add_escape(struct blob *b, uint32_t point)
 {
+	const char code[] = {'\\', 'u', '0', '0', digits[point >> 4], digits[point & 15]};
+
 	switch (point) {
 	case '"':
 		return (blob_add_text(b, "\\\""));
@@ -139,7 +144,7 @@ add_escape(struct blob *b, uint32_t point)
 	case '\t':
 		return (blob_add_text(b, "\\t"));
 	default:
-		return (blob_add_format(b, "\\u%04x", (unsigned)point));
+		return (blob_add(b, code, sizeof(code)));
 	}
 }
 
@@ -147,19 +152,18 @@ int
 blob_add_json(struct blob *b, const void *text, size_t size)
 {
 	const unsigned char *from = text;
-	size_t before = b->size, at = 0;
-	int length, failed = blob_add(b, "\"", 1);
+	size_t before = b->size, at = 0, run;
+	int failed = blob_add(b, "\"", 1);
 	uint32_t point;
 
 	while (at < size && failed == 0) {
-		if ((length = utf8_next(from + at, size - at, &point)) <= 0) {
-			failed = blob_add_text(b, UTF8_REPLACEMENT);
-			length = 1;
-		} else if (point < 0x20 || point == '"' || point == '\\' || point == 0x7f)
-			failed = add_escape(b, point);
-		else
-			failed = blob_add(b, from + at, (size_t)length);
-		at += (size_t)length;
+		run = plain_run(from + at, size - at);
+		failed = blob_add(b, from + at, run);
+		if ((at += run) == size || failed != 0)
+			break;
+		failed = utf8_next(from + at, size - at, &point) <= 0 ? blob_add_text(b, UTF8_REPLACEMENT)
+		                                                      : add_escape(b, point);
+		at++;
 	}
 	if (failed != 0 || blob_add(b, "\"", 1) == -1) {
 		b->size = before;
@@ -252,9 +256,13 @@ out:
 static int
 base64_value(char c)
 {
-	const char *found = c == '\0' ? NULL : strchr(alphabet, c);
-
-	return (found == NULL ? -1 : (int)(found - alphabet));
+	if (c >= 'A' && c <= 'Z')
+		return (c - 'A');
+	if (c >= 'a' && c <= 'z')
+		return (c - 'a' + 26);
+	if (c >= '0' && c <= '9')
+		return (c - '0' + 52);
+	return (c == '+' ? 62 : c == '/' ? 63 : -1);
 }
 
 int

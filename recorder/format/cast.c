@@ -8,6 +8,10 @@
 #include "format/cast.h"
 #include "format/utf8.h"
 
+#define DATA_SHARE 8u
+#define EXACT_BEGIN "#B {\"b64\":\""
+#define EXACT_END "\"}"
+
 static const char *const stream_names[] = {
     [CAST_STREAM_OUT] = "out",
     [CAST_STREAM_ERR] = "err",
@@ -23,6 +27,13 @@ struct direction {
 	struct cast_source source;
 	unsigned char tail[4];
 	size_t tail_size;
+};
+
+/* How a frame's bytes are written. */
+struct frame_about {
+	unsigned which; /* direction */
+	uint64_t at_ms;
+	enum { AS_TEXT, AS_DATA } how;
 };
 
 struct cast_writer {
@@ -77,14 +88,28 @@ event_line(struct cast_writer *w, uint64_t at_ms, enum cast_code code, const voi
 	return (blob_add_text(w->to, "]\n"));
 }
 
+/* Room for the whole line at once: it grows by doubling and wiping otherwise. */
+static int
+exact_line(struct cast_writer *w, const unsigned char *bytes, size_t size)
+{
+	if (blob_reserve(w->to, size / 3 * 4 + 64) == -1 || blob_add_text(w->to, EXACT_BEGIN) == -1 ||
+	    blob_add_base64(w->to, bytes, size) == -1)
+		return (-1);
+	return (blob_add_text(w->to, EXACT_END "\n"));
+}
+
 static int
 event_bytes(struct cast_writer *w, uint64_t at_ms, enum cast_code code, const unsigned char *bytes, size_t size)
 {
-	if (!utf8_is_text(bytes, size) &&
-	    (blob_add_text(w->to, "#B {\"b64\":\"") == -1 || blob_add_base64(w->to, bytes, size) == -1 ||
-	        blob_add_text(w->to, "\"}\n") == -1))
+	if (!utf8_is_text(bytes, size) && exact_line(w, bytes, size) == -1)
 		return (-1);
 	return (event_line(w, at_ms, code, bytes, size));
+}
+
+static int
+event_data(struct cast_writer *w, uint64_t at_ms, enum cast_code code, const unsigned char *bytes, size_t size)
+{
+	return (exact_line(w, bytes, size) == -1 ? -1 : event_line(w, at_ms, code, "", 0));
 }
 
 static int
@@ -111,42 +136,75 @@ source_set(struct cast_writer *w, unsigned which, uint64_t at_ms, struct cast_so
 	    w->to, "#C {\"channel\":%u,\"stream\":\"%s\"}\n", source.channel, stream_names[source.stream]));
 }
 
+/* Does this show nothing to speak of: is more than one byte in DATA_SHARE neither of a character nor moves a cursor? */
+static int
+is_data(const unsigned char *bytes, size_t size)
+{
+	size_t odd = 0, at = 0;
+	uint32_t point;
+
+	while (at < size && odd <= size / DATA_SHARE) {
+		int length = utf8_next(bytes + at, size - at, &point);
+		int is_odd = length <= 0 || point == 0x7f ||
+		             (point < 0x20 && !(point >= '\b' && point <= '\r') && point != '\a' && point != 0x1b);
+
+		odd += (size_t)is_odd;
+		at += length <= 0 ? 1 : (size_t)length;
+	}
+	return (odd > size / DATA_SHARE);
+}
+
 /* At most CAST_FRAME_MAX - 4 bytes: the tail in front, all whole characters as an event, the new tail kept. */
 static int
-frame_write(struct cast_writer *w, unsigned which, uint64_t at_ms, const unsigned char *bytes, size_t size)
+frame_write(struct cast_writer *w, const struct frame_about *about, const unsigned char *bytes, size_t size)
 {
-	struct direction *d = &w->directions[which];
+	struct direction *d = &w->directions[about->which];
+	enum cast_code code = about->which == INWARD ? CAST_INPUT : CAST_OUTPUT;
 	size_t keep;
 
 	blob_clear(&w->scratch);
 	if (blob_add(&w->scratch, d->tail, d->tail_size) == -1 || blob_add(&w->scratch, bytes, size) == -1)
 		return (-1);
 	keep = utf8_tail(w->scratch.at, w->scratch.size);
+	if (about->how == AS_DATA && is_data(w->scratch.at, w->scratch.size - keep)) {
+		d->tail_size = 0;
+		return (event_data(w, about->at_ms, code, w->scratch.at, w->scratch.size));
+	}
 	memcpy(d->tail, w->scratch.at + w->scratch.size - keep, keep);
 	d->tail_size = keep;
 	if (w->scratch.size == keep)
 		return (0);
-	return (event_bytes(
-	    w, at_ms, which == INWARD ? CAST_INPUT : CAST_OUTPUT, w->scratch.at, w->scratch.size - keep));
+	return (event_bytes(w, about->at_ms, code, w->scratch.at, w->scratch.size - keep));
+}
+
+static int
+frames_write(struct cast_writer *w, const struct frame_about *about, const unsigned char *bytes, size_t size)
+{
+	while (size > 0) {
+		size_t part = size < CAST_FRAME_MAX - 4 ? size : CAST_FRAME_MAX - 4;
+
+		if (frame_write(w, about, bytes, part) == -1)
+			return (-1);
+		bytes += part;
+		size -= part;
+	}
+	return (0);
 }
 
 int
 cast_writer_bytes(struct cast_writer *w, uint64_t at_ms, struct cast_source source, const void *bytes, size_t size)
 {
-	unsigned which = source.stream == CAST_STREAM_IN ? INWARD : OUTWARD;
-	const unsigned char *from = bytes;
+	const struct frame_about about = {source.stream == CAST_STREAM_IN ? INWARD : OUTWARD, at_ms, AS_TEXT};
 
-	if (source_set(w, which, at_ms, source) == -1)
-		return (-1);
-	while (size > 0) {
-		size_t part = size < CAST_FRAME_MAX - 4 ? size : CAST_FRAME_MAX - 4;
+	return (source_set(w, about.which, at_ms, source) == -1 ? -1 : frames_write(w, &about, bytes, size));
+}
 
-		if (frame_write(w, which, at_ms, from, part) == -1)
-			return (-1);
-		from += part;
-		size -= part;
-	}
-	return (0);
+int
+cast_writer_data(struct cast_writer *w, uint64_t at_ms, struct cast_source source, const void *bytes, size_t size)
+{
+	const struct frame_about about = {source.stream == CAST_STREAM_IN ? INWARD : OUTWARD, at_ms, AS_DATA};
+
+	return (source_set(w, about.which, at_ms, source) == -1 ? -1 : frames_write(w, &about, bytes, size));
 }
 
 int
@@ -292,6 +350,7 @@ event_read(struct cast_reader *r, const json_t *line)
 	if (r->has_exact && !carries)
 		return (CAST_MALFORMED);
 	if (r->has_exact) {
+		event.is_data = event.size == 0 && r->exact.size > 1;
 		event.bytes = r->exact.at;
 		event.size = r->exact.size - 1;
 	}
@@ -302,22 +361,39 @@ event_read(struct cast_reader *r, const json_t *line)
 }
 
 static enum cast_error
-fact_exact(struct cast_reader *r, const json_t *fact)
+exact_take(struct cast_reader *r, const char *text, size_t length)
 {
-	const json_t *text = json_object_get(fact, "b64");
-	size_t length = json_string_length(text), size;
+	size_t size;
 
 	blob_clear(&r->exact);
-	if (!json_is_string(text) || r->has_exact)
+	if (r->has_exact)
 		return (CAST_MALFORMED);
 	if (blob_reserve(&r->exact, length + 1) == -1)
 		return (CAST_FAILED);
-	if (base64_decode(json_string_value(text), length, r->exact.at, r->exact.room - 1, &size) == -1)
+	if (base64_decode(text, length, r->exact.at, r->exact.room - 1, &size) == -1)
 		return (CAST_MALFORMED);
 	r->exact.at[size] = '\0';
 	r->exact.size = size + 1;
 	r->has_exact = 1;
 	return (CAST_OK);
+}
+
+static enum cast_error
+fact_exact(struct cast_reader *r, const json_t *fact)
+{
+	const json_t *text = json_object_get(fact, "b64");
+
+	return (json_is_string(text) ? exact_take(r, json_string_value(text), json_string_length(text))
+	                             : CAST_MALFORMED);
+}
+
+/* Most of a file that was carried is such lines: as the writer spells them they need no JSON.  1: it was one. */
+static int
+is_exact_line(const char *text, size_t size)
+{
+	return (size >= sizeof(EXACT_BEGIN EXACT_END) - 1 &&
+	        memcmp(text, EXACT_BEGIN, sizeof(EXACT_BEGIN) - 1) == 0 &&
+	        memcmp(text + size - (sizeof(EXACT_END) - 1), EXACT_END, sizeof(EXACT_END) - 1) == 0);
 }
 
 static enum cast_error
@@ -345,6 +421,9 @@ comment_line(struct cast_reader *r, const char *text, size_t size)
 	json_t *fact;
 	char *copy;
 
+	if (is_exact_line(text, size))
+		return (exact_take(
+		    r, text + sizeof(EXACT_BEGIN) - 1, size - (sizeof(EXACT_BEGIN) + sizeof(EXACT_END) - 2)));
 	if (size < 4 || text[1] < 'A' || text[1] > 'Z' || text[2] != ' ' || text[3] != '{')
 		return (CAST_OK);
 	if ((fact = json_loadb(text + 3, size - 3, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL)) == NULL)
@@ -413,6 +492,12 @@ unsigned
 cast_reader_line(const struct cast_reader *r)
 {
 	return (r->line);
+}
+
+uint64_t
+cast_reader_at_ms(const struct cast_reader *r)
+{
+	return (r->at_ms);
 }
 
 void

@@ -7,13 +7,17 @@
 #include <jansson.h>
 
 #include "contract/tables.h"
+#include "format/carried.h"
+#include "format/safetext.h"
 
-#define LABEL_MAX 200u /* bytes of a command that a marker shows */
+#define LABEL_MAX 200u              /* bytes of a command that a marker shows */
+#define FAR_MS (24 * 3600 * 1000LL) /* no frame is further from its segment's beginning */
 
 struct framecast {
 	struct cast_writer *writer;
 	struct framecast_screen *screen; /* lent */
 	enum journal_track track;
+	int64_t begin_ms;
 	uint32_t events;
 };
 
@@ -49,6 +53,7 @@ framecast_new(struct blob *to, struct framecast_screen *screen, const struct fra
 		return (NULL);
 	c->screen = screen;
 	c->track = begin->track;
+	c->begin_ms = begin->boot_ms;
 	(void)snprintf(fact, sizeof fact, "{\"ev\":\"segment\",\"n\":%u,\"boot_ms\":%lld,\"wall_ms\":%lld}",
 	    begin->segment, (long long)begin->boot_ms, (long long)begin->wall_ms);
 	if ((c->writer = cast_writer_new(to, &head, (uint64_t)begin->boot_ms)) == NULL ||
@@ -61,73 +66,117 @@ framecast_new(struct blob *to, struct framecast_screen *screen, const struct fra
 	return (c);
 }
 
-/* A fact {"ev":name,"channel":n,<more>} and, where a player should show it, a marker. */
+/* When a frame was made, as its session says: what cannot be would make a segment that no player takes. */
+static int64_t
+frame_ms(const struct framecast *c, const struct ring_frame *f)
+{
+	int64_t ms = f->boot_us / 1000, low = c->begin_ms > FAR_MS ? c->begin_ms - FAR_MS : 0;
+
+	return (ms < low ? low : ms > c->begin_ms + FAR_MS ? c->begin_ms + FAR_MS : ms);
+}
+
+/* A fact {"ev":name,"channel":n,"boot_ms":n<more>} and, where a player should show it, a marker. */
 static int
 fact_add(
     struct framecast *c, const struct ring_frame *f, const char *name, const struct blob *more, const char *label)
 {
 	struct blob line = {0};
-	uint64_t at_ms = (uint64_t)(f->boot_us / 1000);
+	int64_t at_ms = frame_ms(c, f);
 	int result = -1;
 
-	if (blob_add_format(&line, "{\"ev\":\"%s\",\"channel\":%u", name, f->channel) == 0 &&
+	if (blob_add_format(
+	        &line, "{\"ev\":\"%s\",\"channel\":%u,\"boot_ms\":%lld", name, f->channel, (long long)at_ms) == 0 &&
 	    (more == NULL || blob_add(&line, more->at, more->size) == 0) && blob_add(&line, "}", 2) == 0 &&
 	    cast_writer_fact(c->writer, 'E', (const char *)line.at) == 0 &&
-	    (label == NULL || cast_writer_marker(c->writer, at_ms, label) == 0))
+	    (label == NULL || cast_writer_marker(c->writer, (uint64_t)at_ms, label) == 0))
 		result = 0;
 	blob_free(&line);
 	return (result);
 }
 
+/* "exec: ls -l" with its NUL, fit for any player: without the line's end, and cut. */
+static int
+label_make(struct blob *label, const char *name, const uint8_t *text, size_t size)
+{
+	while (size > 0 && (text[size - 1] == '\n' || text[size - 1] == '\r'))
+		size--;
+	return (blob_add_format(label, "%s: ", name) |
+	        safetext_line(text, size < LABEL_MAX ? size : LABEL_MAX, label) |
+	        blob_add(label, size > LABEL_MAX ? "..." : "", size > LABEL_MAX ? 4 : 1));
+}
+
+enum marking { UNMARKED, MARKED };
+
 /* A fact with the payload as text and, because text may lose bytes, in base64. */
 static int
-text_fact_add(struct framecast *c, const struct ring_frame *f, const char *name, const char *field, int marked)
+text_fact_add(
+    struct framecast *c, const struct ring_frame *f, const char *name, const char *field, enum marking marking)
 {
-	struct blob more = {0};
-	char label[LABEL_MAX + 32];
+	struct blob more = {0}, label = {0};
 	int result = -1;
 
-	(void)snprintf(label, sizeof label, "%s: %.*s", name, (int)(f->len < LABEL_MAX ? f->len : LABEL_MAX),
-	    f->len > 0 ? (const char *)f->at : "");
 	if (blob_add_format(&more, ",\"%s\":", field) == 0 && blob_add_json(&more, f->at, f->len) == 0 &&
 	    blob_add_text(&more, ",\"b64\":\"") == 0 && blob_add_base64(&more, f->at, f->len) == 0 &&
-	    blob_add_text(&more, "\"") == 0)
-		result = fact_add(c, f, name, &more, marked ? label : NULL);
+	    blob_add_text(&more, "\"") == 0 && label_make(&label, name, f->at, f->len) == 0)
+		result = fact_add(c, f, name, &more, marking == MARKED ? (const char *)label.at : NULL);
 	blob_free(&more);
+	blob_free(&label);
 	return (result);
 }
 
 static int
-number_fact_add(
-    struct framecast *c, const struct ring_frame *f, const char *name, const char *field, uint32_t value)
+exit_add(struct framecast *c, const struct ring_frame *f)
 {
-	struct blob more = {0};
-	char label[64];
+	struct blob more = {0}, label = {0};
 	int result = -1;
 
-	(void)snprintf(label, sizeof label, "%s %u", name, value);
-	if (blob_add_format(&more, ",\"%s\":%u", field, value) == 0)
-		result = fact_add(c, f, name, &more, label);
+	if (blob_add_format(&more, ",\"status\":%u", get32(f->at)) == 0 &&
+	    blob_add_format(&label, "exit %u", get32(f->at)) == 0 && blob_add(&label, "", 1) == 0)
+		result = fact_add(c, f, "exit", &more, (const char *)label.at);
 	blob_free(&more);
+	blob_free(&label);
 	return (result);
 }
 
-/* What a session states as JSON is kept as JSON when it is an object, and as text when it is not. */
+/* Why the stream is over: the reason by number and code, and what was said of it. */
+static int
+end_add(struct framecast *c, const struct ring_frame *f)
+{
+	const char *code = reason_code((enum reason)get16(f->at));
+	struct blob more = {0}, label = {0};
+	int result = -1;
+
+	if (blob_add_format(&more, ",\"reason\":%u,\"code\":\"%s\",\"text\":", get16(f->at), code) == 0 &&
+	    blob_add_json(&more, f->at + 2, f->len - 2) == 0 && blob_add_format(&label, "end: %s", code) == 0 &&
+	    blob_add(&label, "", 1) == 0)
+		result = fact_add(c, f, "end", &more, (const char *)label.at);
+	blob_free(&more);
+	blob_free(&label);
+	return (result);
+}
+
+/*
+ * What a session states as JSON is kept as JSON when it is an object, and as text when it is not.  What says that
+ * something was carried has a marker.
+ */
 static int
 json_fact_add(struct framecast *c, const struct ring_frame *f)
 {
 	json_t *object = json_loadb(f->len > 0 ? (const char *)f->at : "", f->len, JSON_REJECT_DUPLICATES, NULL);
 	char *text = json_is_object(object) ? json_dumps(object, JSON_COMPACT) : NULL;
-	struct blob more = {0};
-	int result = -1;
+	struct blob more = {0}, label = {0};
+	struct carried carried;
+	int marked = text != NULL && carried_read(&carried, object) == 0, result = -1;
 
-	json_decref(object);
 	if (text == NULL)
-		return (text_fact_add(c, f, "fact", "text", 0));
-	if (blob_add_text(&more, ",\"fact\":") == 0 && blob_add_text(&more, text) == 0)
-		result = fact_add(c, f, "fact", &more, NULL);
+		result = text_fact_add(c, f, "fact", "text", UNMARKED);
+	else if (blob_add_text(&more, ",\"fact\":") == 0 && blob_add_text(&more, text) == 0 &&
+	         (!marked || (carried_label(&carried, &label) == 0 && blob_add(&label, "", 1) == 0)))
+		result = fact_add(c, f, "fact", &more, marked ? (const char *)label.at : NULL);
+	json_decref(object);
 	free(text);
 	blob_free(&more);
+	blob_free(&label);
 	return (result);
 }
 
@@ -139,7 +188,7 @@ size_add(struct framecast *c, const struct ring_frame *f)
 	int result = -1;
 
 	if (f->len < 4)
-		return (text_fact_add(c, f, frame_name(f->type), "text", 0));
+		return (text_fact_add(c, f, frame_name(f->type), "text", UNMARKED));
 	c->screen->cols = get16(f->at);
 	c->screen->rows = get16(f->at + 2);
 	if (f->type == FRAME_PTY) {
@@ -154,7 +203,60 @@ size_add(struct framecast *c, const struct ring_frame *f)
 	}
 	if (c->screen->cols == 0 || c->screen->rows == 0)
 		return (0);
-	return (cast_writer_resize(c->writer, (uint64_t)(f->boot_us / 1000), c->screen->cols, c->screen->rows));
+	return (cast_writer_resize(c->writer, (uint64_t)frame_ms(c, f), c->screen->cols, c->screen->rows));
+}
+
+/* ---- which channels have a terminal ---- */
+
+static int
+channel_has(const struct framecast_channels *set, uint32_t channel)
+{
+	for (size_t i = 0; i < set->count; i++)
+		if (set->channel[i] == channel)
+			return (1);
+	return (0);
+}
+
+static void
+channel_put(struct framecast_channels *set, uint32_t channel)
+{
+	if (set->count < FRAMECAST_CHANNELS && !channel_has(set, channel))
+		set->channel[set->count++] = channel;
+}
+
+static void
+channel_drop(struct framecast_channels *set, uint32_t channel)
+{
+	for (size_t i = 0; i < set->count; i++)
+		if (set->channel[i] == channel) {
+			set->channel[i] = set->channel[--set->count];
+			return;
+		}
+}
+
+/* A terminal is asked for before what runs on it. */
+static void
+channels_note(struct framecast_screen *s, const struct ring_frame *f)
+{
+	switch (f->type) {
+	case FRAME_PTY:
+		channel_put(&s->terminals, f->channel);
+		channel_drop(&s->bare, f->channel);
+		break;
+	case FRAME_SHELL:
+	case FRAME_EXEC:
+	case FRAME_SUBSYSTEM:
+	case FRAME_FORWARD:
+		if (!channel_has(&s->terminals, f->channel) && s->terminals.count < FRAMECAST_CHANNELS)
+			channel_put(&s->bare, f->channel);
+		break;
+	case FRAME_CLOSE:
+		channel_drop(&s->terminals, f->channel);
+		channel_drop(&s->bare, f->channel);
+		break;
+	default:
+		break;
+	}
 }
 
 static int
@@ -165,17 +267,39 @@ bytes_event_add(struct framecast *c, const struct ring_frame *f)
 	              : f->type == FRAME_ERR ? CAST_STREAM_ERR
 	                                     : CAST_STREAM_OUT};
 
-	return (cast_writer_bytes(c->writer, (uint64_t)(f->boot_us / 1000), source, f->at, f->len));
+	return ((channel_has(&c->screen->bare, f->channel) ? cast_writer_data : cast_writer_bytes)(
+	    c->writer, (uint64_t)frame_ms(c, f), source, f->at, f->len));
 }
 
-int
-framecast_add(struct framecast *c, const struct ring_frame *f)
+/* Frames whose payload is text, as facts. */
+static const struct text_frame {
+	enum frame_type type;
+	const char *field;
+	enum marking marking;
+} text_frames[] = {
+    {FRAME_EXEC, "command", MARKED},
+    {FRAME_SUBSYSTEM, "name", MARKED},
+    {FRAME_FORWARD, "connection", MARKED},
+    {FRAME_NOTICE, "text", MARKED},
+    {FRAME_ENV, "text", UNMARKED},
+    {FRAME_SIGNAL, "text", UNMARKED},
+    {FRAME_SIGNAL_IN, "text", UNMARKED},
+};
+
+static int
+other_add(struct framecast *c, const struct ring_frame *f)
 {
 	const char *name = frame_name(f->type);
 
-	if (framecast_track(f->type) != c->track)
-		return (0);
-	c->events++;
+	for (size_t i = 0; i < sizeof(text_frames) / sizeof(text_frames[0]); i++)
+		if (text_frames[i].type == f->type)
+			return (text_fact_add(c, f, name, text_frames[i].field, text_frames[i].marking));
+	return (text_fact_add(c, f, name != NULL ? name : "unknown", "text", UNMARKED));
+}
+
+static int
+frame_add(struct framecast *c, const struct ring_frame *f)
+{
 	switch (f->type) {
 	case FRAME_IN:
 	case FRAME_OUT:
@@ -184,34 +308,33 @@ framecast_add(struct framecast *c, const struct ring_frame *f)
 	case FRAME_PTY:
 	case FRAME_RESIZE:
 		return (size_add(c, f));
-	case FRAME_EXEC:
-		return (text_fact_add(c, f, name, "command", 1));
-	case FRAME_NOTICE:
-		return (text_fact_add(c, f, name, "text", 1));
-	case FRAME_ENV:
-	case FRAME_SIGNAL:
-	case FRAME_SIGNAL_IN:
-		return (text_fact_add(c, f, name, "text", 0));
 	case FRAME_SHELL:
-		return (fact_add(c, f, name, NULL, "shell"));
+		return (fact_add(c, f, "shell", NULL, "shell"));
 	case FRAME_EXIT:
-		if (f->len == 4)
-			return (number_fact_add(c, f, name, "status", get32(f->at)));
-		break;
+		return (f->len == 4 ? exit_add(c, f) : other_add(c, f));
 	case FRAME_END:
-		if (f->len >= 2)
-			return (number_fact_add(c, f, name, "reason", get16(f->at)));
-		break;
+		return (f->len >= 2 ? end_add(c, f) : other_add(c, f));
 	case FRAME_FACT:
 		return (json_fact_add(c, f));
 	case FRAME_EOF_IN:
 	case FRAME_EOF_OUT:
 	case FRAME_CLOSE:
-		return (fact_add(c, f, name, NULL, NULL));
+		return (fact_add(c, f, frame_name(f->type), NULL, NULL));
 	default:
-		break;
+		return (other_add(c, f));
 	}
-	return (text_fact_add(c, f, name != NULL ? name : "unknown", "text", 0));
+}
+
+int
+framecast_add(struct framecast *c, const struct ring_frame *f)
+{
+	if (framecast_track(f->type) != c->track)
+		return (0);
+	c->events++;
+	if (frame_add(c, f) == -1)
+		return (-1);
+	channels_note(c->screen, f);
+	return (0);
 }
 
 int

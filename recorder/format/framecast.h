@@ -4,6 +4,10 @@
  *
  * One call of framecast_add() a frame, in the order of the ring.  IN goes to the input track and only there, the rest
  * to the main track and only there; a frame of the other track is ignored.  Unknown types become a fact.
+ *
+ * A fact is #E {"ev":NAME,"channel":N,"boot_ms":N, ...}: NAME of frames.def, when on the clock of the segment's own fact
+ * {"ev":"segment","n":N,"boot_ms":N,"wall_ms":N}; behind it, where a player should show it, a marker in words.  Texts
+ * of a client's stand in it twice, once as text and, for that may lose bytes, once in base64.
  */
 #ifndef FORMAT_FRAMECAST_H
 #define FORMAT_FRAMECAST_H
@@ -12,10 +16,17 @@
 #include "format/cast.h"
 #include "format/journal.h"
 
-/* What the next segment's first line must know of the ones before.  Zero: nothing known yet. */
+#define FRAMECAST_CHANNELS 64 /* channels of a connection at once, as many as a session carries */
+
+/* What the next segment must know of the ones before.  Zero: nothing known yet. */
 struct framecast_screen {
 	unsigned cols, rows;
 	char term[64];
+	/* Channels that have a terminal, and those known to have none.  One that is in neither may have one. */
+	struct framecast_channels {
+		uint32_t channel[FRAMECAST_CHANNELS];
+		size_t count;
+	} terminals, bare;
 };
 
 struct framecast_begin {

@@ -1,28 +1,23 @@
 /* The safe player: see player.h. */
 #include "format/player.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
 #include "format/cast.h"
 #include "format/recovered.h"
+#include "format/track.h"
 
 enum {
 	OUT_STEP = 64 * 1024, /* bytes that one step draws, about */
 	WHY_MAX = 256
 };
 
-struct segment_file {
-	uint32_t number;
-	char name[SEGMENT_NAME_MAX];
-};
+#define EVENT_DATA '\0' /* as `code`: output that is no text, counted alone */
 
 /* An event of the open segment; its bytes lie in `data`. */
 struct event {
@@ -33,10 +28,9 @@ struct event {
 
 struct player {
 	struct player_about about;
-	struct segment_file *files;
+	struct track track;
 	size_t count, next;
-	const char *single; /* player_new_file(): its name, ours */
-	char *single_own;
+	char *single; /* player_new_file(): its name */
 
 	/* The open segment. */
 	struct event *events;
@@ -48,54 +42,10 @@ struct player {
 	int64_t first_boot_ms; /* -1: not known */
 	int64_t boot_ms;       /* of the open segment; -1: not said */
 	uint64_t base_ms, last_ms;
+	uint64_t unshown; /* bytes that are no text, since the last ones that are */
 	struct safetext text;
 	char why[WHY_MAX];
 };
-
-static int
-by_number(const void *a, const void *b)
-{
-	const struct segment_file *x = a, *y = b;
-
-	return (x->number < y->number ? -1 : x->number > y->number);
-}
-
-static int
-files_find(struct player *p)
-{
-	int fd = openat(p->about.dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd == -1 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
-
-	if (d == NULL) {
-		if (fd != -1)
-			(void)close(fd);
-		return (-1);
-	}
-	errno = 0;
-	while ((entry = readdir(d)) != NULL) {
-		struct segment_file file, *grown;
-		enum segment_track track;
-		enum segment_form form;
-
-		if (segment_name_parse(entry->d_name, &track, &file.number, &form) == -1 || track != SEGMENT_OUTPUT)
-			continue;
-		(void)snprintf(file.name, sizeof(file.name), "%.*s", (int)sizeof(file.name) - 1, entry->d_name);
-		if ((grown = realloc(p->files, (p->count + 1) * sizeof(*grown))) == NULL)
-			break;
-		p->files = grown;
-		grown[p->count++] = file;
-	}
-	(void)closedir(d);
-	if (entry != NULL)
-		return (-1);
-	if (p->count == 0) {
-		errno = ENOENT;
-		return (-1);
-	}
-	qsort(p->files, p->count, sizeof(p->files[0]), by_number);
-	return (0);
-}
 
 static struct player *
 player_make(const struct player_about *about)
@@ -115,13 +65,15 @@ player_new(const struct player_about *about)
 {
 	struct player *p = player_make(about);
 
-	if (p != NULL && files_find(p) == -1) {
+	if (p != NULL && track_find(&p->track, about->dir, SEGMENT_OUTPUT) == -1) {
 		int saved = errno;
 
 		player_free(p);
 		errno = saved;
 		return (NULL);
 	}
+	if (p != NULL)
+		p->count = p->track.count;
 	return (p);
 }
 
@@ -130,14 +82,12 @@ player_new_file(const struct player_about *about, const char *name)
 {
 	struct player *p = player_make(about);
 
-	if (p != NULL && (p->single_own = strdup(name)) == NULL) {
+	if (p != NULL && (p->single = strdup(name)) == NULL) {
 		player_free(p);
 		return (NULL);
 	}
-	if (p != NULL) {
-		p->single = p->single_own;
+	if (p != NULL)
 		p->count = 1;
-	}
 	return (p);
 }
 
@@ -159,9 +109,11 @@ on_event(void *self, const struct cast_event *event)
 		p->events = grown;
 		p->event_room = room;
 	}
-	p->events[p->event_count++] =
-	    (struct event){.at_ms = event->at_ms, .code = event->code, .from = p->data.size, .size = event->size};
-	return (blob_add(&p->data, event->bytes, event->size));
+	p->events[p->event_count++] = (struct event){.at_ms = event->at_ms,
+	    .code = event->is_data ? EVENT_DATA : event->code,
+	    .from = p->data.size,
+	    .size = event->size};
+	return (event->is_data ? 0 : blob_add(&p->data, event->bytes, event->size));
 }
 
 /* #E {"ev":"segment","boot_ms":...}: when this segment began on the recorder's clock. */
@@ -218,7 +170,7 @@ static int
 segment_load(struct player *p)
 {
 	const struct cast_watcher watcher = {.on_event = on_event, .on_fact = on_fact, .self = p};
-	const char *name = p->single != NULL ? p->single : p->files[p->next].name;
+	const char *name = p->single != NULL ? p->single : p->track.segments[p->next].name;
 	struct blob plain = {.at = NULL};
 	struct cast_reader *r = NULL;
 	int result = -1;
@@ -246,17 +198,29 @@ out:
 
 /* ---- drawing ---- */
 
-/* A marker stands on a line of its own: "[00:01:02 exec: ls]". */
+/* What Lodge says stands on a line of its own: "[00:01:02 exec: ls]". */
 static int
-marker_draw(struct player *p, const struct event *event, uint64_t at_ms, struct blob *out)
+line_draw(struct player *p, const void *line, size_t size, uint64_t at_ms, struct blob *out)
 {
 	unsigned seconds = (unsigned)(at_ms / 1000);
 	const char *end = p->about.ends == SAFETEXT_CRLF ? "\r\n" : "\n";
 
 	return (safetext_end(&p->text, out) |
 	        blob_add_format(out, "[%02u:%02u:%02u ", seconds / 3600, seconds / 60 % 60, seconds % 60) |
-	        safetext_line(p->data.at + event->from, event->size, out) | blob_add_text(out, "]") |
-	        blob_add_text(out, end));
+	        safetext_line(line, size, out) | blob_add_text(out, "]") | blob_add_text(out, end));
+}
+
+/* Files on their way show as one line, however many pieces they came in. */
+static int
+unshown_draw(struct player *p, uint64_t at_ms, struct blob *out)
+{
+	char line[64];
+	int size = snprintf(line, sizeof(line), "%llu byte%s no text", (unsigned long long)p->unshown,
+	    p->unshown == 1 ? " that is" : "s that are");
+	int result = p->unshown == 0 ? 0 : line_draw(p, line, (size_t)size, at_ms, out);
+
+	p->unshown = 0;
+	return (result);
 }
 
 static int
@@ -264,10 +228,15 @@ event_draw(struct player *p, const struct event *event, uint64_t at_ms, struct b
 {
 	struct blob unseen = {.at = NULL};
 	struct blob *to = at_ms < p->about.at_ms ? &unseen : out;
-	int result = event->code == CAST_MARKER
-	                 ? marker_draw(p, event, at_ms, to)
-	                 : safetext_draw(&p->text, p->data.at + event->from, event->size, to);
+	const unsigned char *bytes = p->data.size > 0 ? p->data.at + event->from : NULL;
+	int result = 0;
 
+	if (event->code == EVENT_DATA)
+		p->unshown += to == out ? event->size : 0;
+	else
+		result = unshown_draw(p, at_ms, to) |
+		         (event->code == CAST_MARKER ? line_draw(p, bytes, event->size, at_ms, to)
+		                                     : safetext_draw(&p->text, bytes, event->size, to));
 	blob_free(&unseen);
 	return (result);
 }
@@ -292,7 +261,9 @@ player_step(struct player *p, struct blob *out, uint64_t *wait_ms)
 	*wait_ms = 0;
 	if (!p->open) {
 		if (p->next == p->count)
-			return (safetext_end(&p->text, out) == -1 ? PLAYER_FAILED : PLAYER_END);
+			return ((unshown_draw(p, p->last_ms, out) | safetext_end(&p->text, out)) == -1
+			            ? PLAYER_FAILED
+			            : PLAYER_END);
 		return (segment_load(p) == -1 ? PLAYER_FAILED : PLAYER_MORE);
 	}
 	while (p->event_next < p->event_count && out->size - before < OUT_STEP) {
@@ -328,9 +299,9 @@ player_free(struct player *p)
 	if (p == NULL)
 		return;
 	blob_free(&p->data);
-	free(p->single_own);
+	free(p->single);
 	free(p->events);
-	free(p->files);
+	track_free(&p->track);
 	free(p);
 }
 

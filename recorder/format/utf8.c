@@ -1,11 +1,10 @@
 /* UTF-8, strictly: see utf8.h. */
 #include "format/utf8.h"
 
-/* The shapes of RFC 3629 §4: lead byte range, length, and the range of the second byte. */
+/* The shapes of RFC 3629 §4 but the first, ASCII: lead byte range, length, and the range of the second byte. */
 static const struct shape {
 	unsigned char lead_low, lead_high, length, second_low, second_high;
 } shapes[] = {
-    {0x00, 0x7f, 1, 0x00, 0x00},
     {0xc2, 0xdf, 2, 0x80, 0xbf},
     {0xe0, 0xe0, 3, 0xa0, 0xbf},
     {0xe1, 0xec, 3, 0x80, 0xbf},
@@ -28,11 +27,15 @@ shape_of(unsigned char lead)
 int
 utf8_next(const unsigned char *from, size_t size, uint32_t *point)
 {
-	static const unsigned char lead_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-	const struct shape *shape = shape_of(from[0]);
+	static const unsigned char lead_bits[] = {0, 0, 0x1f, 0x0f, 0x07};
+	const struct shape *shape;
 	uint32_t value;
 
-	if (shape == NULL)
+	if (from[0] < 0x80) {
+		*point = from[0];
+		return (1);
+	}
+	if ((shape = shape_of(from[0])) == NULL)
 		return (UTF8_BAD);
 	value = from[0] & lead_bits[shape->length];
 	for (size_t i = 1; i < shape->length; i++) {

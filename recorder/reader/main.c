@@ -1,5 +1,5 @@
 /*
- * lodge-reader: plays, verifies and exports recordings that policy allowed to be read.  It judges nobody and writes
+ * lodge-reader: plays, lists, verifies and exports recordings that policy allowed to be read.  It judges nobody and writes
  * nothing but to the descriptor of who asked.
  */
 #include <unistd.h>

@@ -18,7 +18,7 @@ struct play {
 const struct task_kind *
 task_of(const char *verb)
 {
-	static const struct task_kind *const kinds[] = {&task_play, &task_verify, &task_export};
+	static const struct task_kind *const kinds[] = {&task_play, &task_files, &task_verify, &task_export};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (strcmp(kinds[i]->verb, verb) == 0)

@@ -1,5 +1,5 @@
 /*
- * The three things that a reading can be: play, verify, export.  Each is pulled: a step does a small piece of work,
+ * The things that a reading can be: play, files, verify, export.  Each is pulled: a step does a small piece of work,
  * appends what is to be written, and says whether and when there is more.  No descriptor of the asker's, no clock and
  * no loop: readings.c gives those.
  */
@@ -39,7 +39,7 @@ struct task_kind {
 	void (*free)(void *task);
 };
 
-extern const struct task_kind task_play, task_verify, task_export;
+extern const struct task_kind task_play, task_files, task_verify, task_export;
 
 /* The kind of this verb; NULL: none. */
 const struct task_kind *task_of(const char *verb);

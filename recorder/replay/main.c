@@ -1,5 +1,6 @@
 /*
- * lodge-replay: verifies and plays an exported recording, anywhere, without Lodge and without a network.
+ * lodge-replay: verifies and plays an exported recording, and lists what it carried, anywhere, without Lodge and
+ * without a network.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 
 struct words {
 	const char *identity, *key, *speed, *idle, *at, *dir;
+	enum files_form form;
 };
 
 /* What the words name, opened. */
@@ -29,18 +31,20 @@ static enum replay_status
 usage(void)
 {
 	fputs("usage: lodge-replay verify [--identity FILE] [--key FILE] DIR\n"
-	      "       lodge-replay play --identity FILE [--speed N] [--idle SPAN] [--at HH:MM:SS] DIR\n",
+	      "       lodge-replay play --identity FILE [--speed N] [--idle SPAN] [--at HH:MM:SS] DIR\n"
+	      "       lodge-replay files --identity FILE [--json] DIR\n",
 	    stderr);
 	return (REPLAY_USAGE);
 }
 
-/* 0; -1: not one of ours. */
+/* allowed: the options of this act, by their letters.  0; -1: not one of them, or not one directory. */
 static int
-words_take(struct words *w, int argc, char **argv)
+words_take(struct words *w, const char *allowed, int argc, char **argv)
 {
 	static const struct option options[] = {{"identity", required_argument, NULL, 'i'},
 	    {"key", required_argument, NULL, 'k'}, {"speed", required_argument, NULL, 's'},
-	    {"idle", required_argument, NULL, 'p'}, {"at", required_argument, NULL, 'a'}, {NULL, 0, NULL, 0}};
+	    {"idle", required_argument, NULL, 'p'}, {"at", required_argument, NULL, 'a'},
+	    {"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
 	int letter;
 
 	while ((letter = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -48,12 +52,14 @@ words_take(struct words *w, int argc, char **argv)
 		                  : letter == 'k' ? &w->key
 		                  : letter == 's' ? &w->speed
 		                  : letter == 'p' ? &w->idle
-		                  : letter == 'a' ? &w->at
-		                                  : NULL;
+		                                  : &w->at;
 
-		if (to == NULL)
+		if (letter == '?' || strchr(allowed, letter) == NULL)
 			return (-1);
-		*to = optarg;
+		if (letter == 'j')
+			w->form = FILES_JSON;
+		else
+			*to = optarg;
 	}
 	if (optind != argc - 1)
 		return (-1);
@@ -112,13 +118,13 @@ opened_close(struct opened *o)
 		(void)close(o->dir);
 }
 
-/* ---- the two acts ---- */
+/* ---- the acts ---- */
 
 static enum replay_status
-act_verify(const struct opened *o, const struct words *w)
+act_verify(const struct words *w, struct opened *o)
 {
 	const struct replay_verify about = {
-	    .dir = o->dir, .ring = o->ring, .expected = w->key != NULL ? &o->key : NULL, .out = stdout};
+	    .ring = o->ring, .dir = o->dir, .expected = w->key != NULL ? &o->key : NULL, .out = stdout};
 	enum replay_status status = replay_verify(&about);
 
 	return (fflush(stdout) == EOF ? REPLAY_FAULT : status);
@@ -147,29 +153,51 @@ play_words(struct player_about *about, const struct words *w)
 	return (0);
 }
 
+static enum replay_status
+act_play(const struct words *w, struct opened *o)
+{
+	struct player_about about = {.speed = 1, .dir = o->dir, .ring = o->ring, .ends = SAFETEXT_LF};
+
+	return (play_words(&about, w) == -1 ? usage() : replay_play(&about, stdout));
+}
+
+static enum replay_status
+act_files(const struct words *w, struct opened *o)
+{
+	const struct files_about about = {.dir = o->dir, .ring = o->ring, .form = w->form, .line_end = "\n"};
+
+	return (replay_files(&about, stdout));
+}
+
+static const struct act {
+	const char *name, *options; /* by their letters in words_take() */
+	enum { SEALED_TOO, OPENED } needs;
+	enum replay_status (*run)(const struct words *w, struct opened *o);
+} acts[] = {
+    {"verify", "ik", SEALED_TOO, act_verify},
+    {"play", "ispa", OPENED, act_play},
+    {"files", "ij", OPENED, act_files},
+};
+
 int
 main(int argc, char **argv)
 {
+	const struct act *act = NULL;
 	struct words w = {.dir = NULL};
 	struct opened o = {.dir = -1};
-	struct player_about about = {.speed = 1, .ends = SAFETEXT_LF};
 	enum replay_status status = REPLAY_INPUT;
-	int verify = argc > 1 && strcmp(argv[1], "verify") == 0, play = argc > 1 && strcmp(argv[1], "play") == 0;
 
-	if ((!verify && !play) || words_take(&w, argc - 1, argv + 1) == -1 || (play && w.key != NULL) ||
-	    (verify && (w.speed != NULL || w.idle != NULL || w.at != NULL)) ||
-	    (play && play_words(&about, &w) == -1))
+	for (size_t i = 0; argc > 1 && i < sizeof(acts) / sizeof(acts[0]); i++)
+		if (strcmp(argv[1], acts[i].name) == 0)
+			act = &acts[i];
+	if (act == NULL || words_take(&w, act->options, argc - 1, argv + 1) == -1)
 		return ((int)usage());
-	if (words_open(&o, &w) == 0) {
-		about.dir = o.dir;
-		about.ring = o.ring;
-		if (verify)
-			status = act_verify(&o, &w);
-		else if (o.ring.count > 0)
-			status = replay_play(&about, stdout);
-		else
-			(void)cannot(w.dir, "is sealed: --identity FILE opens it");
-	}
+	if (words_open(&o, &w) == -1)
+		; /* it was said */
+	else if (act->needs == OPENED && o.ring.count == 0)
+		(void)cannot(w.dir, "is sealed: --identity FILE opens it");
+	else
+		status = act->run(&w, &o);
 	opened_close(&o);
 	return ((int)status);
 }

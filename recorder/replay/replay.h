@@ -1,5 +1,5 @@
 /*
- * lodge-replay's two acts on an exported recording, without gateway and without network.  They print for a person, to
+ * lodge-replay's acts on an exported recording, without gateway and without network.  They print for a person, to
  * standard output; what was wrong goes there too, one line each, and makes the status.
  */
 #ifndef REPLAY_REPLAY_H
@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "format/age.h"
+#include "format/files.h"
 #include "format/note.h"
 #include "format/player.h"
 
@@ -28,5 +29,8 @@ enum replay_status replay_verify(const struct replay_verify *about);
 
 /* Plays in real time until the end. */
 enum replay_status replay_play(const struct player_about *about, FILE *out);
+
+/* Lists what was carried. */
+enum replay_status replay_files(const struct files_about *about, FILE *out);
 
 #endif

@@ -8,6 +8,7 @@
 
 #define ROUND_FRAMES 6
 #define OUT_MOST 4000u
+#define BARE 9 /* a channel without a terminal */
 
 static uint32_t
 next(uint32_t *seed)
@@ -46,6 +47,18 @@ output_add(struct script *s, uint32_t *seed)
 	frame_add(s, FRAME_OUT, out, want);
 }
 
+/* A piece of a file: every byte value, on the channel without a terminal. */
+static void
+noise_add(struct script *s, uint32_t *seed)
+{
+	uint8_t noise[700];
+
+	for (size_t i = 0; i < sizeof noise; i++)
+		noise[i] = (uint8_t)next(seed);
+	frame_add(s, FRAME_OUT, noise, sizeof noise);
+	s->frames[s->count - 1].channel = BARE;
+}
+
 void
 script_make(struct script *s, uint32_t stream, unsigned rounds)
 {
@@ -60,6 +73,8 @@ script_make(struct script *s, uint32_t stream, unsigned rounds)
 	frame_add(s, FRAME_PTY, pty, sizeof pty - 1);
 	s->frames[0].stream = stream;
 	frame_add(s, FRAME_EXEC, "show all", 8);
+	frame_add(s, FRAME_EXEC, "tar c", 5);
+	s->frames[s->count - 1].channel = BARE;
 	for (unsigned i = 0; i < rounds; i++) {
 		char text[64];
 		int n = snprintf(text, sizeof text, "{\"n\":%u}", i);
@@ -71,6 +86,8 @@ script_make(struct script *s, uint32_t stream, unsigned rounds)
 		n = snprintf(text, sizeof text, "err %u\n", i);
 		if (i % 3 == 0)
 			frame_add(s, FRAME_ERR, text, (size_t)n);
+		if (i % 4 == 0)
+			noise_add(s, &seed);
 	}
 	frame_add(s, FRAME_EXIT, status, sizeof status);
 	frame_add(s, FRAME_CLOSE, "", 0);

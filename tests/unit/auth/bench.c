@@ -208,6 +208,7 @@ bench_auth_start(struct bench *b)
 	links_pair(pair);
 	end_open(b, &b->policy, pair[0], PROCESS_POLICY, PROCESS_AUTH);
 	peer_post_fd(b->gateway.peer, pair[1], LINK, link, .peer = PROCESS_POLICY);
+	(void)end_expect(b, &b->policy, MSG_HOST_KEY); /* `snippet` prints it */
 }
 
 void

@@ -58,9 +58,42 @@ the_text_is_the_golden_one(void **state)
 	blob_free(&text);
 }
 
+/* Of a channel without a terminal: what is mostly no text leaves an empty string, and takes a cut character with it. */
+static void
+data_is_carried_and_not_shown(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t size;
+		const char *lines;
+	} rows[] = {
+	    {"text\t\x1b[1m\r\n", 11, "[0.000,\"o\",\"text\\t\\u001b[1m\\r\\n\"]\n"},
+	    {"12345678\377", 9, "#B {\"b64\":\"MTIzNDU2Nzj/\"}\n[0.000,\"o\",\"12345678\xef\xbf\xbd\"]\n"},
+	    {"123456\377", 7, "#B {\"b64\":\"MTIzNDU2/w==\"}\n[0.000,\"o\",\"\"]\n"},
+	    {"\0\0\0\5\1\0\0\0\3", 9, "#B {\"b64\":\"AAAABQEAAAAD\"}\n[0.000,\"o\",\"\"]\n"},
+	    {"gr\xc3", 3, "[0.000,\"o\",\"gr\"]\n"},
+	    {"\xbc\xc3", 2, "[0.000,\"o\",\"\xc3\xbc\"]\n"},
+	    {"\0\0", 2, "#B {\"b64\":\"wwAA\"}\n[0.000,\"o\",\"\"]\n"},
+	};
+	struct blob text = {.at = NULL};
+	struct cast_writer *w = cast_writer_new(&text, &(struct cast_head){.started = 1}, 0);
+	size_t at;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		at = text.size;
+		assert_int_equal(cast_writer_data(w, 0, out, rows[i].bytes, rows[i].size), 0);
+		assert_int_equal(blob_add(&text, "", 1), 0);
+		assert_string_equal((const char *)text.at + at, rows[i].lines);
+		text.size--;
+	}
+	cast_writer_free(w);
+	blob_free(&text);
+}
+
 struct taken {
 	struct blob streams[3];
-	unsigned events, facts, heads;
+	unsigned events, facts, heads, data;
 	uint64_t last_ms;
 };
 
@@ -80,6 +113,7 @@ on_event(void *self, const struct cast_event *event)
 	struct taken *t = self;
 
 	t->events++;
+	t->data += (unsigned)event->is_data;
 	t->last_ms = event->at_ms;
 	if (event->code == CAST_OUTPUT || event->code == CAST_INPUT)
 		assert_int_equal(blob_add(&t->streams[event->source.stream], event->bytes, event->size), 0);
@@ -97,16 +131,18 @@ on_fact(void *self, char letter, const char *json)
 	return (0);
 }
 
+typedef int write_bytes(
+    struct cast_writer *w, uint64_t at_ms, struct cast_source source, const void *bytes, size_t size);
+
 /* Noise with every byte value, cut UTF-8 and three streams, written in odd frames and read in odd pieces. */
 static void
-noise_comes_back_byte_for_byte(void **state)
+noise_through(write_bytes *write_some, unsigned least, unsigned most)
 {
 	struct blob text = {.at = NULL}, sent[3] = {{.at = NULL}, {.at = NULL}, {.at = NULL}};
 	struct cast_writer *w = cast_writer_new(&text, &(struct cast_head){.started = 1}, 0);
 	static unsigned char frame[200000];
 	unsigned noise = 7;
 
-	(void)state;
 	for (unsigned i = 0; i < 400; i++) {
 		struct cast_source source = {.channel = i / 150, .stream = (noise >> 20) % 3};
 		size_t size = i == 37 ? sizeof(frame) : (noise >> 8) % 50;
@@ -119,7 +155,7 @@ noise_comes_back_byte_for_byte(void **state)
 		}
 		noise = noise * 1103515245U + 12345U;
 		assert_int_equal(blob_add(&sent[source.stream], frame, size), 0);
-		assert_int_equal(cast_writer_bytes(w, i * 10, source, frame, size), 0);
+		assert_int_equal(write_some(w, i * 10, source, frame, size), 0);
 		if (i % 50 == 0)
 			assert_int_equal(cast_writer_fact(w, 'E', "{\"ev\":\"x\"}"), 0);
 	}
@@ -138,6 +174,7 @@ noise_comes_back_byte_for_byte(void **state)
 		cast_reader_free(r);
 		assert_int_equal(taken.heads, 1);
 		assert_int_equal(taken.facts, 8);
+		assert_in_range(taken.data, least, most);
 		for (unsigned s = 0; s < 3; s++) {
 			assert_int_equal(taken.streams[s].size, sent[s].size);
 			assert_memory_equal(taken.streams[s].at, sent[s].at, sent[s].size);
@@ -147,6 +184,14 @@ noise_comes_back_byte_for_byte(void **state)
 	for (unsigned s = 0; s < 3; s++)
 		blob_free(&sent[s]);
 	blob_free(&text);
+}
+
+static void
+noise_comes_back_byte_for_byte(void **state)
+{
+	(void)state;
+	noise_through(cast_writer_bytes, 0, 0);
+	noise_through(cast_writer_data, 100, 300);
 }
 
 static void
@@ -198,6 +243,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_text_is_the_golden_one),
+	    cmocka_unit_test(data_is_carried_and_not_shown),
 	    cmocka_unit_test(noise_comes_back_byte_for_byte),
 	    cmocka_unit_test(malformed_text_is_refused),
 	};

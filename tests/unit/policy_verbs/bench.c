@@ -1,4 +1,4 @@
-/* The bench; see bench.h. */
+/* The bench; see bench.h.  One file: every end of it lives on the same loop, in the same struct. */
 #include <errno.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -141,6 +141,105 @@ reader_link(struct bench *b)
 	link_give(b, PROCESS_READER, pair[0]);
 }
 
+/* ---- gateway, auth, recorder, dialer ---- */
+
+static void
+on_far_gateway(struct peer *p, struct message *m, void *ctx)
+{
+	(void)ctx;
+	if (m->type == MSG_LEASE)
+		peer_post(p, LEASE_HELD, lease_held, .conn = m->lease.conn, .grant = m->lease.grant,
+		    .ends_boot_ms = m->lease.ends_boot_ms);
+}
+
+static void
+on_far_auth(struct peer *p, struct message *m, void *ctx)
+{
+	struct bench *b = ctx;
+
+	if (m->type != MSG_CERTIFY)
+		return;
+	b->certified++;
+	peer_post(p, CERTIFY_HELD, certify_held, .conn = m->certify.conn, .stream = m->certify.stream);
+}
+
+static void
+on_far_recorder(struct peer *p, struct message *m, void *ctx)
+{
+	struct bench *b = ctx;
+
+	if (m->type == MSG_STREAM_DROPPED)
+		b->dropped++;
+	if (m->type != MSG_STREAM_ALLOWED)
+		return;
+	b->allowed++;
+	assert_int_equal(bytes_copy(b->facts, sizeof(b->facts), m->stream_allowed.facts), 0);
+	peer_post(
+	    p, STREAM_READY, stream_ready, .conn = m->stream_allowed.conn, .stream = m->stream_allowed.stream);
+}
+
+static void
+on_far_dialer(struct peer *p, struct message *m, void *ctx)
+{
+	struct bench *b = ctx;
+
+	(void)p;
+	if (m->type != MSG_DIAL)
+		return;
+	b->dials++;
+	assert_int_equal(bytes_copy(b->dial_host, sizeof(b->dial_host), m->dial.host), 0);
+	b->dial_port = m->dial.port;
+	b->dial_stream = m->dial.stream;
+}
+
+static struct peer *
+far_open(struct bench *b, enum process who, int fd, peer_on_message *on_message)
+{
+	return (peer_open(b->loop, fd, who, PROCESS_POLICY, 0, on_message, on_far_closed, b));
+}
+
+void
+house_link(struct bench *b)
+{
+	const struct {
+		enum process who;
+		struct peer **end;
+		peer_on_message *on_message;
+	} all[] = {{PROCESS_AUTH, &b->auth, on_far_auth}, {PROCESS_RECORDER, &b->recorder, on_far_recorder},
+	    {PROCESS_DIALER, &b->dialer, on_far_dialer}};
+	int pair[2];
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		peer_close(*all[i].end);
+		pair_make(pair);
+		*all[i].end = far_open(b, all[i].who, pair[1], all[i].on_message);
+		link_give(b, all[i].who, pair[0]);
+	}
+	peer_close(b->gateway);
+	peer_close(b->policy.gateway);
+	pair_make(pair);
+	b->gateway = far_open(b, PROCESS_GATEWAY, pair[1], on_far_gateway);
+	b->policy.gateway = peer_open(
+	    b->loop, pair[0], PROCESS_POLICY, PROCESS_GATEWAY, 0, on_gateway_message, on_far_closed, &b->policy);
+	settle(b);
+}
+
+void
+dial_answer(struct bench *b, struct seat *s, uint32_t stream, uint16_t reason)
+{
+	peer_post(b->dialer, DIALED, dialed, .conn = s->conn, .stream = stream, .reason = reason,
+	    .text = bytes_text(reason == REASON_NONE ? "" : "connection refused"));
+	settle(b);
+}
+
+void
+stream_begins(struct bench *b, struct seat *s, uint32_t stream)
+{
+	peer_post(b->recorder, STREAM_BEGUN, stream_begun, .conn = s->conn, .stream = stream,
+	    .at_wall_ms = clock_wall_ms());
+	settle(b);
+}
+
 /* ---- seats ---- */
 
 static void
@@ -158,7 +257,6 @@ on_seat(struct peer *p, struct message *m, void *ctx)
 {
 	struct seat *s = ctx;
 
-	(void)p;
 	switch (m->type) {
 	case MSG_VERB_OUT:
 		assert_false(s->ended);
@@ -177,11 +275,20 @@ on_seat(struct peer *p, struct message *m, void *ctx)
 	case MSG_VERDICT:
 		s->verdicts++;
 		s->verdict = m->verdict.verdict;
+		s->verdict_ask = m->verdict.ask;
+		s->verdict_stream = m->verdict.stream;
+		s->capabilities = m->verdict.capabilities;
+		s->reason = m->verdict.reason;
+		s->grant = m->verdict.grant;
+		s->host_key_len = m->verdict.host_key.len;
+		bytes_copy(s->target, sizeof(s->target), m->verdict.target);
 		bytes_copy(s->text, sizeof(s->text), m->verdict.text);
 		break;
 	case MSG_LEASE:
 		s->leases++;
 		s->lease_ends = m->lease.ends_wall_ms;
+		peer_post(p, LEASE_HELD, lease_held, .conn = s->conn, .grant = m->lease.grant,
+		    .ends_boot_ms = m->lease.ends_boot_ms);
 		break;
 	case MSG_END:
 		s->ends++;
@@ -287,6 +394,28 @@ seat_leave(struct seat *s)
 	s->peer = NULL;
 	settle(s->bench);
 	on_session_gone(&s->bench->policy, &(struct msg_session_gone){.conn = s->conn});
+	settle(s->bench);
+}
+
+void
+policy_renew(struct seat *s)
+{
+	struct bench *b = s->bench;
+	int pair[2];
+
+	visits_free(&b->policy);
+	peer_close(s->peer);
+	pair_make(pair);
+	s->peer = peer_open(b->loop, pair[1], PROCESS_SESSION, PROCESS_POLICY, s->conn, on_seat, on_seat_closed, s);
+	visits_link(&b->policy, s->conn, "192.0.2.17", 4711, pair[0]);
+	settle(b);
+}
+
+void
+ask(struct seat *s, uint32_t number, unsigned kind, const char *target, const char *command)
+{
+	peer_post(s->peer, ASK, ask, .ask = number, .kind = (uint8_t)kind, .target = bytes_text(target),
+	    .command = bytes_text(command), .pty = kind == ASK_SHELL, .wait_ok = 1);
 	settle(s->bench);
 }
 
@@ -506,6 +635,11 @@ bench_end(void **state)
 	visits_free(&b->policy);
 	verbs_free(&b->policy);
 	links_end(&b->policy);
+	peer_close(b->policy.gateway);
+	peer_close(b->gateway);
+	peer_close(b->auth);
+	peer_close(b->recorder);
+	peer_close(b->dialer);
 	peer_close(b->book);
 	peer_close(b->reader);
 	store_close(b->policy.store);

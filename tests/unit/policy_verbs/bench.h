@@ -1,6 +1,7 @@
 /*
  * A whole lodge-policy in this process, on a database of its own, with the other ends of its links in our hands: a book that
- * holds what it gets (or stalls), a reader, people at sessions of their own, and root on the control socket.
+ * holds what it gets (or stalls), a reader, people at sessions of their own, root on the control socket; and, where a test
+ * walks, gateway, auth, recorder and dialer.
  */
 #ifndef POLICY_VERBS_BENCH_H
 #define POLICY_VERBS_BENCH_H
@@ -31,6 +32,11 @@ struct seat {
 	const char *zone;
 	/* what else came */
 	unsigned verdicts, verdict, leases, ends;
+	uint16_t reason;
+	uint32_t verdict_ask, verdict_stream, capabilities;
+	uint64_t grant;
+	size_t host_key_len;
+	char target[65];
 	int64_t lease_ends;
 	uint64_t end_grant;
 	uint16_t end_reason;
@@ -56,6 +62,12 @@ struct bench {
 	int reading_fd;
 	uint64_t held_at_reading; /* leaves that the book held when READ came */
 	char read_verb[16], read_id[64], read_options[8192];
+	/* gateway, auth and recorder agree to all at once; the dialer only notes what it is told */
+	struct peer *gateway, *auth, *recorder, *dialer;
+	unsigned certified, allowed, dropped, dials;
+	char facts[8192], dial_host[256];
+	uint16_t dial_port;
+	uint32_t dial_stream;
 };
 
 int bench_begin(void **state);
@@ -75,6 +87,15 @@ void settle(struct bench *b);
 void book_stall(struct bench *b);
 void book_go_on(struct bench *b);
 void reader_link(struct bench *b);
+/* Gateway, auth, recorder and dialer come, or come anew. */
+void house_link(struct bench *b);
+/* What the dialer says of the last dial, and what the recorder says when it has handed the descriptor on. */
+void dial_answer(struct bench *b, struct seat *s, uint32_t stream, uint16_t reason);
+void stream_begins(struct bench *b, struct seat *s, uint32_t stream);
+/* Policy forgets all but its database, as if it were started again, and this session is linked to it anew. */
+void policy_renew(struct seat *s);
+/* Asks for a channel, as enum ask_kind, and lets all happen that can. */
+void ask(struct seat *s, uint32_t number, unsigned kind, const char *target, const char *command);
 
 /* Status and a part of the answer: of out when status is 0, else of err. */
 #define expect(seat, words, want, part) expect_at((seat), (words), (want), (part), __FILE__, __LINE__)
@@ -89,8 +110,9 @@ const char *key_line(int n);
 /* A visit that was: a stream of alice on osv1, sealed.  Gives its identifier. */
 const char *visit_was(struct bench *b, const char *id, int64_t ago_ms);
 
-extern const struct CMUnitTest deciding[], keeping[], reading[], seeing[];
-extern const size_t deciding_count, keeping_count, reading_count, seeing_count;
+extern const struct CMUnitTest rules[], storing[], deciding[], forwarding[], keeping[], reading[], seeing[];
+extern const size_t rules_count, storing_count, deciding_count, forwarding_count, keeping_count, reading_count,
+    seeing_count;
 
 /* The usual people: alice (engineer of unify), bob (engineer of acme), maria and mona (managers), umar (manager of unify), otto (auditor). */
 void people_come(struct bench *b);

@@ -13,6 +13,8 @@ run(const char *name, const struct CMUnitTest *tests, size_t count)
 int
 main(void)
 {
-	return (run("deciding", deciding, deciding_count) + run("keeping", keeping, keeping_count) +
-	        run("reading", reading, reading_count) + run("seeing", seeing, seeing_count));
+	return (run("rules", rules, rules_count) + run("storing", storing, storing_count) +
+	        run("deciding", deciding, deciding_count) + run("forwarding", forwarding, forwarding_count) +
+	        run("keeping", keeping, keeping_count) + run("reading", reading, reading_count) +
+	        run("seeing", seeing, seeing_count));
 }

@@ -21,7 +21,7 @@ a_yes(void **state)
 	expect(maria, "requests", 0, "kernel dump");
 	expect(maria, "show #1", 0, "alice, Alice Engineer, of vendor unify");
 	expect(maria, "approve 1 --for 20s", 0,
-	    "request 1 is approved: alice on osv1 as svc (shell,exec), from now until ");
+	    "request 1 is approved: alice on osv1 as svc (shell,exec,upload,download), from now until ");
 	expect_event(b, "request.approved", "\"user\":{\"name\":\"maria\"");
 	expect(alice, "explain osv1", 0, "would get in now: ssh alice+osv1+svc@lodge");
 	expect(alice, "menu", 0, "open until");
@@ -109,9 +109,9 @@ windows(void **state)
 	expect(maria, "approve 1 --until 2001-01-01", 64, "end before it begins");
 	expect(maria, "approve 1 --until 2199-01-01", 64, "MaxWindow");
 	expect(maria, "approve 1 --for 1h --until 23:00", 64, "the same twice");
-	expect(maria, "approve 1 --without shell,exec", 64, "leaves nothing");
+	expect(maria, "approve 1 --without shell,exec,upload,download", 64, "leaves nothing");
 	expect(maria, "approve 1 --without flying", 64, "what may be left out");
-	expect(maria, "approve 1 --for 2h --without exec", 0, "(shell)");
+	expect(maria, "approve 1 --for 2h --without exec,upload,download", 0, "(shell)");
 	assert_non_null(strstr(maria->out, " UTC)")); /* both zones */
 	assert_int_equal(grant_get(b->policy.store, &g), 1);
 	assert_int_equal(g.capabilities, CAPABILITY_SHELL);
@@ -197,7 +197,8 @@ asking_badly(void **state)
 	expect(alice, "request osv1 --why \"\xe2\x80\xae txt\"", 64, "control characters");
 	expect(alice, "request osv1 --why \"\xff\"", 64, "not UTF-8");
 	expect(alice, "fly", 64, "no verb");
-	expect(alice, "", 64, "no verb");
+	expect(alice, "", 64, "no terminal to show a menu on; try: ssh -t alice@lodge");
+	expect(root, "", 64, "no verb");
 	expect(maria, "deny 1", 77, "[not-found]");
 	expect(alice, "request osv1 --why \xc3\xbc\x62\x65r", 0, "request 1");
 	expect(maria, "deny 1 --why \"not tonight\"", 0, "is denied: not tonight");

@@ -1,4 +1,4 @@
-/* recordings, play, verify, export: who may, in which order, and whose status it is. */
+/* recordings, play, files, verify, export: who may, in which order, and whose status it is. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -81,6 +81,37 @@ a_reading(void **state)
 }
 
 static void
+what_was_carried(void **state)
+{
+	struct bench *b = bench_of(state);
+	struct seat *otto = otto_of(b), *maria = seat_login(b, "maria", KEY_AND_CODE, 1),
+	            *rides = seat_login(b, "maria", FACTOR_KEY | FACTOR_GRACE, 0),
+	            *alice = seat_login(b, "alice", KEY_AND_CODE, 1);
+	struct seat *const may[] = {otto, maria};
+
+	reader_link(b);
+	for (size_t i = 0; i < 2; i++) {
+		say_only(may[i], "files 1 --json");
+		assert_int_equal(b->readings, i + 1);
+		assert_string_equal(b->read_verb, "files");
+		assert_string_equal(b->read_id, FIRST);
+		assert_string_equal(b->read_options, "{\"columns\":0,\"json\":true}");
+		expect_event(b, "reading", "\"what\":\"files\"");
+		close(b->reading_fd);
+		b->reading_fd = -1;
+		peer_post(b->reader, READ_DONE, read_done, .reading = b->reading);
+		settle(b);
+		assert_true(may[i]->ended);
+	}
+	expect(maria, "play 1", 77, "[role]");
+	expect(rides, "files 1", 77, "[fresh-login]");
+	expect(alice, "files 1", 77, "[role]");
+	expect(maria, "files 9", 77, "there is no recording 9");
+	expect(maria, "files", 64, "lodge: ");
+	assert_int_equal(b->readings, 2);
+}
+
+static void
 a_reader_that_dies(void **state)
 {
 	struct bench *b = bench_of(state);
@@ -158,6 +189,6 @@ all_and_bundles(void **state)
 	assert_non_null(strstr(b->read_options, "\"request\":{\"request\":1"));
 }
 
-const struct CMUnitTest reading[] = {
-    TEST(the_list), TEST(a_reading), TEST(a_reader_that_dies), TEST(which_one), TEST(all_and_bundles)};
+const struct CMUnitTest reading[] = {TEST(the_list), TEST(a_reading), TEST(what_was_carried),
+    TEST(a_reader_that_dies), TEST(which_one), TEST(all_and_bundles)};
 const size_t reading_count = sizeof(reading) / sizeof(reading[0]);

@@ -1,5 +1,6 @@
 /* help, menu, explain, snippet, events, status, and what is true of every verb: roles, JSON, columns. */
 #include <stdio.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
@@ -106,8 +107,8 @@ one_screen(void **state)
 	            *maria = seat_login(b, "maria", KEY_AND_CODE, 1);
 	static const char *const parts[] = {"Who", "alice, Alice Engineer, of vendor unify",
 	    "SHA256:a-key ssh-ed25519, first seen now", "key and code, bound to this host",
-	    "192.0.2.17, first seen now", "osv1 as svc (voice node)", "shell,exec", "Would begin", "Would end",
-	    "(2h)", "CE", " UTC)", "dump", "INC1", "! they were never on osv1 before",
+	    "192.0.2.17, first seen now", "osv1 as svc (voice node)", "shell,exec,upload,download", "Would begin",
+	    "Would end", "(2h)", "CE", " UTC)", "dump", "INC1", "! they were never on osv1 before",
 	    "Last visits:", "none before", "Decide: approve 1"};
 	unsigned lines = 0;
 
@@ -178,8 +179,6 @@ what_one_may_do(void **state)
 	expect(alice, "help nothing", 64, "no verb");
 	expect(alice, "menu", 0, "1   osv1 as svc");
 	expect(alice, "menu", 0, "request osv1 --for 2h");
-	expect(alice, "snippet", 0, "Host osv1\n");
-	expect(alice, "snippet", 0, "    User alice+osv1\n    HostKeyAlias lodge\n    ServerAliveInterval");
 	expect(alice, "explain osv1", 0, "NO   window");
 	expect(alice, "explain osv9", 0, "[unknown-target]");
 	expect(alice, "explain osv1 --account nobody", 0, "[unknown-account]");
@@ -188,6 +187,93 @@ what_one_may_do(void **state)
 	expect(maria, "menu", 0, "approve REQUEST");
 }
 
+/* ssh without a command: the menu on a terminal, one line without; who types "menu" gets it anywhere. */
+static void
+a_menu_wants_a_terminal(void **state)
+{
+	struct bench *b = bench_of(state);
+	struct seat *alice = seat_login(b, "alice", KEY_AND_CODE, 1);
+
+	expect(alice, "", 64, "lodge: no command, and no terminal to show a menu on; try: ssh -t alice@lodge, or ");
+	assert_string_equal(alice->out, "");
+	expect(alice, "  ", 64, "no command");
+	expect(alice, "menu", 0, "osv1 as svc");
+	expect(alice, "menu --json", 0, "\"state\": \"ask\"");
+	alice->columns = 80;
+	expect(alice, "", 0, "osv1 as svc");
+	expect(alice, "  ", 0, "osv1 as svc");
+}
+
+/* How often `part` stands in the text. */
+static int
+count_of(const char *text, const char *part)
+{
+	int n = 0;
+
+	for (; (text = strstr(text, part)) != NULL; text++)
+		n++;
+	return (n);
+}
+
+#define SHARED                                                                                                   \
+	"    HostKeyAlias lodge\n    ControlMaster auto\n    ControlPath ~/.ssh/cm-%C\n    ControlPersist 10m\n" \
+	"    ServerAliveInterval 15\n"
+
+static void
+what_one_pastes(void **state)
+{
+	struct bench *b = bench_of(state);
+	struct seat *alice = seat_login(b, "alice", KEY_AND_CODE, 1),
+	            *maria = seat_login(b, "maria", KEY_AND_CODE, 1);
+	struct seat *root = seat_root(b);
+	unsigned char blob[51] = "\0\0\0\013ssh-ed25519\0\0\0\040";
+	char name[256] = "", want[1024];
+
+	gethostname(name, sizeof(name) - 1);
+	b->policy.set.port = 2022;
+	expect(alice, "snippet", 0, "known_hosts is not to be had just now");
+	house_link(b);
+	peer_post(b->auth, HOST_KEY, host_key, .blob = bytes_of(blob, sizeof(blob)));
+	settle(b);
+	snprintf(
+	    want, sizeof(want), "\nHost lodge\n    HostName %s\n    Port 2022\n    User alice\n%s", name, SHARED);
+	expect(alice, "snippet", 0, want);
+	snprintf(want, sizeof(want), "\nHost osv1\n    HostName %s\n    Port 2022\n    User alice+osv1\n%s", name,
+	    SHARED);
+	expect(alice, "snippet", 0, want);
+	expect(
+	    alice, "snippet", 0, "\nHost osv1-jump\n    HostName osv1\n    User svc\n    ProxyJump lodge\n" SHARED);
+	expect(alice, "snippet", 0,
+	    "\n# lodge ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n");
+	expect(alice, "snippet", 0, "ansible_user");
+	expect(alice, "snippet", 0, "plink -P 2022 alice+osv1@");
+	expect(alice, "snippet", 0, "WinSCP: File protocol SFTP");
+	/* every line is an option, or a comment */
+	for (const char *line = alice->out; *line != '\0'; line += strcspn(line, "\n") + 1)
+		assert_true(*line == '\n' || *line == '#' || strncmp(line, "Host ", 5) == 0 ||
+		            strncmp(line, "    ", 4) == 0);
+	expect(alice, "snippet --json", 0, "\"proxy_jump\": \"lodge\"");
+	assert_int_equal(count_of(alice->out, "\"form\": "), 3);
+	assert_int_equal(count_of(alice->out, "\"known_hosts_key\": \"ssh-ed25519 AAAAC3"), 3);
+	/* Where they come as another account, that one is named. */
+	expect(alice, "request osv1 --account root", 0, "request 1");
+	expect(maria, "approve 1", 0, "approved");
+	expect(alice, "snippet", 0, "    User alice+osv1+root\n");
+	expect(alice, "snippet", 0, "    HostName osv1\n    User root\n    ProxyJump lodge\n");
+	expect(root, "target change osv1 --account svc", 0, "changed");
+	expect(alice, "snippet", 0, "    User alice+osv1\n");
+	expect(root, "target suspend osv1", 0, "suspended");
+	expect(alice, "snippet", 0, "Host lodge\n");
+	assert_null(strstr(alice->out, "osv1"));
+	/* Those of the house visit nothing. */
+	expect(root, "target resume osv1", 0, "resumed");
+	expect(maria, "snippet", 0, "    User maria\n");
+	assert_null(strstr(maria->out, "osv1"));
+	expect(root, "snippet", 0, "Host lodge\n");
+	assert_null(strstr(root->out, "User"));
+}
+
 const struct CMUnitTest seeing[] = {TEST(roles_are_the_table), TEST(everything_as_json), TEST(tables_fit),
-    TEST(one_screen), TEST(events_go_by), TEST(what_one_may_do)};
+    TEST(one_screen), TEST(events_go_by), TEST(what_one_may_do), TEST(a_menu_wants_a_terminal),
+    TEST(what_one_pastes)};
 const size_t seeing_count = sizeof(seeing) / sizeof(seeing[0]);

@@ -26,6 +26,10 @@ static const char hostile[] = "\x1b]52;c;cm0gLXJmIC8K\x07plain \x1b[31mred\x1b[0
                               "31m\x1bP+q544e\x1b\\\x1b[6n\x1b]0;title\x1b\\\r\n\x1b"
                               "c\x08\x7f end\r\n";
 
+static const char uploaded[] =
+    "{\"ev\":\"fact\",\"channel\":4,\"fact\":{\"file\":{\"op\":\"upload\",\"path\":\"/tmp/\\u001b[2J\","
+    "\"bytes\":5,\"sha256\":\"aabbccddeeff00112233\",\"result\":\"ok\"}}}";
+
 int
 site_sh(const struct site *s, struct blob *out, const char *format, ...)
 {
@@ -291,6 +295,8 @@ segment_make(struct making *m, enum segment_track track, uint32_t number, int pa
 	(void)snprintf(
 	    fact, sizeof(fact), "{\"ev\":\"segment\",\"n\":%u,\"boot_ms\":%u}", number, 1000 + 1000 * number);
 	assert_int_equal(cast_writer_fact(w, 'E', fact), 0);
+	if (track == SEGMENT_OUTPUT)
+		assert_int_equal(cast_writer_fact(w, 'E', uploaded), 0);
 	assert_int_equal(cast_writer_bytes(w, 100, source, line, (size_t)n), 0);
 	if ((parts & SITE_HOSTILE) != 0 && track == SEGMENT_OUTPUT) {
 		assert_int_equal(cast_writer_bytes(w, 200, source, hostile, sizeof(hostile) - 1), 0);

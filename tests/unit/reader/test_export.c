@@ -143,8 +143,34 @@ replay_plays_safely(void **state)
 	expect_sh(64, "usage", REPLAY " verify");
 	expect_sh(64, "usage", REPLAY " verify --speed 2 b/" BUNDLE);
 	expect_sh(64, "usage", REPLAY " play --speed x --identity reading.age b/" BUNDLE);
+	expect_sh(64, "usage", REPLAY " list --identity reading.age b/" BUNDLE);
 	expect_sh(64, "usage", REPLAY " play --at 5 --identity reading.age b/" BUNDLE);
 	expect_sh(1, "FAULT  proof/log.pub: is missing", REPLAY " verify b");
+}
+
+static void
+replay_lists_what_was_carried(void **state)
+{
+	int tar;
+
+	(void)state;
+	fresh();
+	(void)exported(B, "b", &tar);
+	expect_sh(0, "        4  upload               5  aabbccddeeff00112233 ",
+	    REPLAY " files --identity reading.age b/" BUNDLE);
+	expect_sh(0, "recovered after a crash", REPLAY " files --identity reading.age b/" BUNDLE);
+	expect_sh(0, "2", REPLAY " files --json --identity reading.age b/" BUNDLE " 2>/dev/null | jq length");
+	expect_sh(1, "64 KiB chunk 0: chunk authentication failed  000001.cast.zst.age",
+	    "rm -rf x; cp -a b/" BUNDLE
+	    " x; truncate -s -1 x/000001.cast.zst.age; printf z >> x/000001.cast.zst.age;" REPLAY
+	    " files --identity reading.age x");
+	expect_sh(1, "something is missing",
+	    "rm -rf x; cp -a b/" BUNDLE " x; rm x/000001.cast.zst.age;" REPLAY " files --identity reading.age x");
+	expect_sh(66, "--identity FILE opens it", REPLAY " files b/" BUNDLE);
+	expect_sh(66, "no segment of a recording", REPLAY " files --identity reading.age b");
+	expect_sh(64, "usage", REPLAY " files --speed 1 --identity reading.age b/" BUNDLE);
+	expect_sh(64, "usage", REPLAY " play --json --identity reading.age b/" BUNDLE);
+	expect_sh(1, NULL, REPLAY " files --identity reading.age b/" BUNDLE " > /dev/full");
 }
 
 /* One bit in the middle of each file.  What a bundle cannot prove says so of itself instead. */
@@ -306,6 +332,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_bundle_verifies_everywhere),
 	    cmocka_unit_test(replay_plays_safely),
+	    cmocka_unit_test(replay_lists_what_was_carried),
 	    cmocka_unit_test(one_bit_in_each_file),
 	    cmocka_unit_test(each_attack_on_a_bundle),
 	    cmocka_unit_test(a_forgers_key_does_not_pass_for_the_books),

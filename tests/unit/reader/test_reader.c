@@ -277,7 +277,7 @@ it_says_why_it_cannot_begin(void **state)
 }
 
 static void
-three_verbs(void **state)
+four_verbs(void **state)
 {
 	struct blob out = {.at = NULL};
 
@@ -295,6 +295,19 @@ three_verbs(void **state)
 	take_all(ask(3, "export", B, "{\"columns\":0,\"request\":{}}"), &out);
 	expect_done(3, 0, "");
 	assert_true(out.size > 500000 && out.size % 512 == 0);
+	blob_clear(&out);
+	take_all(ask(4, "files", A, "{\"columns\":80}"), &out);
+	expect_done(4, 0, "recovered after a crash");
+	assert_true(
+	    blob_has(&out, "00:00:01        4  upload               5  aabbccddeeff  ok                   /tmp/"));
+	assert_true(blob_has(&out, "PATH\r\n"));
+	assert_false(blob_has(&out, "\x1b"));
+	blob_clear(&out);
+	take_all(ask(5, "files", B, "{\"columns\":0,\"json\":true}"), &out);
+	expect_done(5, 0, "");
+	assert_true(blob_has(
+	    &out, "[\n{\"at_ms\":0,\"channel\":4,\"file\":{\"op\":\"upload\",\"path\":\"/tmp/\\u001B[2J\""));
+	assert_true(blob_has(&out, "\n]\n"));
 	blob_free(&out);
 }
 
@@ -315,6 +328,8 @@ what_it_cannot_do_it_refuses(void **state)
 	assert_int_equal(out.size, 0);
 	take_all(ask(20, "play", "cccccccccccccccccccccccccccccccc", "{}"), &out);
 	expect_done(20, 1, "the shelf does not hold recording");
+	take_all(ask(21, "files", "cccccccccccccccccccccccccccccccc", "{}"), &out);
+	expect_done(21, 1, "the shelf does not hold recording");
 }
 
 /* Segments begin one second apart, the recovered one at nine seconds. */
@@ -430,7 +445,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(it_says_why_it_cannot_begin),
-	    cmocka_unit_test_setup_teardown(three_verbs, start, stop),
+	    cmocka_unit_test_setup_teardown(four_verbs, start, stop),
 	    cmocka_unit_test_setup_teardown(what_it_cannot_do_it_refuses, start, stop),
 	    cmocka_unit_test_setup_teardown(play_keeps_the_recordings_time, start, stop),
 	    cmocka_unit_test_setup_teardown(a_slow_reader_keeps_nobody_waiting, start, stop),

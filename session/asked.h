@@ -1,0 +1,18 @@
+/*
+ * What the engineer's client asks for at a door: channels (RFC 4254 5.1), requests in them (6) and global ones (4).  Each
+ * is taken, or refused with its reason, in words where the client shows them and as an event; a refusal never ends what
+ * else the client does.
+ */
+#ifndef SESSION_ASKED_H
+#define SESSION_ASKED_H
+
+#include "door.h"
+
+void asked_open(struct door *d, ssh_message m); /* given */
+void asked_request(struct door *d, ssh_message m);
+void asked_global(struct door *d, ssh_message m);
+/* A request that libssh does not know, seen inside libssh; answers SSH_MORE_*. */
+int asked_unknown_request(struct door *d, ssh_channel here, struct bytes name, struct bytes payload);
+size_t asked_channels(const struct door *d); /* that stand at this door */
+
+#endif

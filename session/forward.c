@@ -1,0 +1,142 @@
+#include "forward.h"
+
+#include <jansson.h>
+
+#include "base/log.h"
+#include "ssh_more.h"
+#include "visit.h"
+
+#define OPEN_FAILED 2 /* SSH_OPEN_CONNECT_FAILED, RFC 4254 5.1 */
+
+void
+forward_refuse(struct channel *c, const char *line)
+{
+	(void)ssh_more_refuse_channel(c->opening, OPEN_FAILED, line);
+	ssh_message_free(c->opening);
+	c->opening = NULL;
+	channel_step(c, CHANNEL_OVER);
+}
+
+static void
+on_here_close(ssh_session ssh, ssh_channel here, void *ctx)
+{
+	struct channel *c = ctx;
+
+	(void)ssh;
+	(void)here;
+	c->here_closed = 1;
+	session_wake(c->session);
+}
+
+/* The record says where to, before the first byte goes there. */
+static void
+begun_record(const struct channel *c)
+{
+	struct wire w = {0};
+
+	wire_put_raw(&w, c->command, strlen(c->command));
+	wire_put_raw(&w, " ", 1);
+	wire_put_raw(&w, c->originator, strlen(c->originator));
+	record_put(c->session->record, FRAME_FORWARD, c->visit->stream, c->number, wire_bytes(&w));
+	wire_free(&w);
+}
+
+int
+forward_entering_turn(struct channel *c)
+{
+	if (c->door->leg.over) {
+		visit_end(c->visit, REASON_CLIENT_GONE, NULL);
+		channel_step(c, CHANNEL_OVER);
+		return (1);
+	}
+	if (c->visit->state != VISIT_OPEN || !record_is_clear(c->session->record))
+		return (0);
+	begun_record(c);
+	c->here = ssh_message_channel_request_open_reply_accept(c->opening);
+	ssh_message_free(c->opening);
+	c->opening = NULL;
+	if (c->here == NULL) {
+		visit_end(c->visit, REASON_LIMIT, NULL);
+		channel_step(c, CHANNEL_OVER);
+		return (1);
+	}
+	c->here_calls.userdata = c;
+	c->here_calls.channel_close_function = on_here_close;
+	ssh_callbacks_init(&c->here_calls);
+	(void)ssh_add_channel_callbacks(c->here, &c->here_calls);
+	channel_step(c, CHANNEL_RUNNING);
+	return (1);
+}
+
+enum forward_speech
+forward_speaks(const struct flow *f)
+{
+	static const char first[FORWARD_FIRST + 1] = "SSH-"; /* RFC 4253 4.2 */
+	size_t len = f->to - f->from;
+
+	if (f->delivered > 0 || len == 0 || memcmp(f->piece + f->from, first, len < FORWARD_FIRST ? len : FORWARD_FIRST) != 0)
+		return (FORWARD_OTHER);
+	return (len < FORWARD_FIRST ? FORWARD_UNCLEAR : FORWARD_SSH);
+}
+
+static int
+is_over(const struct channel *c)
+{
+	const struct visit *v = c->visit;
+
+	if (c->here_closed || v->socket_broken || c->door->leg.over)
+		return (1);
+	return (c->in_ended && c->out_ended);
+}
+
+int
+forward_running_turn(struct channel *c)
+{
+	int moved = relay_socket_turn(c);
+
+	if (c->state != CHANNEL_RUNNING)
+		return (1);
+	if (forward_speaks(&c->flow_in) == FORWARD_SSH || forward_speaks(&c->flow_out) == FORWARD_SSH) {
+		visit_end(c->visit, REASON_FORWARD, "SSH is not forwarded; visit the target by its name");
+		return (1);
+	}
+	if (!is_over(c))
+		return (moved);
+	visit_end(c->visit, REASON_DONE, NULL);
+	channel_finish(c);
+	return (1);
+}
+
+void
+forward_watch(const struct channel *c)
+{
+	const struct visit *v = c->visit;
+	int events = 0;
+
+	if (c->state != CHANNEL_RUNNING || v->socket_watch == NULL)
+		return;
+	if (!relay_in_is_clear(c))
+		events |= WATCH_WRITE;
+	if (!v->socket_ended && relay_socket_has_room(c))
+		events |= WATCH_READ;
+	watch_change(v->socket_watch, events);
+}
+
+void
+forward_leave(struct channel *c)
+{
+	json_t *o;
+	char *text = NULL;
+
+	if (c->visit == NULL || !c->visit->has_socket || c->here == NULL)
+		return;
+	o = json_pack("{s:{s:s, s:s, s:I, s:I, s:b}}", "forward", "to", c->command, "from", c->originator, "bytes_in",
+	    (json_int_t)c->flow_in.delivered, "bytes_out", (json_int_t)c->flow_out.delivered, "contents",
+	    (int)c->session->set.forward_contents);
+	if (o == NULL || (text = json_dumps(o, JSON_COMPACT)) == NULL)
+		log_fatal("out of memory");
+	json_decref(o);
+	record_put(c->session->record, FRAME_FACT, c->visit->stream, c->number, bytes_text(text));
+	record_put(c->session->record, FRAME_CLOSE, c->visit->stream, c->number, bytes_of(NULL, 0));
+	free(text);
+}

@@ -1,0 +1,411 @@
+"""The ground on which all clients are tried: one site of Lodge with codes, one grant, and a target that keeps a log of
+every byte (tap).  Three ways lead to it: straight (does the case hold without Lodge?), `+`, and -J.
+
+The code is typed once, by stock OpenSSH; everybody else rides on MFAGrace with the same key.
+"""
+
+import dataclasses
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "scenes"))
+from site_of_lodge import Site, wait_for  # noqa: E402
+
+import recording  # noqa: E402
+import truth  # noqa: E402
+
+PAYLOAD = int(os.environ.get("LODGE_CLIENTS_MIB", "64")) << 20
+TREE = {
+    "empty": b"",
+    "one byte": b"1",
+    "größe/ü.txt": "groß\n".encode(),
+    "deep/er/still/binary": bytes(range(256)) * 300,
+    "deep/it's $HOME; x": b"no shell reads this\n",
+    **{f"many/{n}": b"%d\n" % n * n for n in range(40)},
+}
+PATIENCE = 300  # seconds that one client may take
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """How one gets to the target.  host: as ssh_config has it; the rest: for clients that read no ssh_config."""
+
+    name: str
+    host: str
+    user: str
+    address: str
+    port: int
+    key_of: str  # whose host key the client sees: "osv1", "lodge"
+
+    @property
+    def is_direct(self):
+        return self.name == "direct"
+
+    @property
+    def is_jump(self):
+        return self.name == "jump"
+
+
+class Ground:
+    def __init__(self):
+        self.page = Page()
+        self._agent = None
+        self.site = Site("--set", "MFAGrace=24h", before=self._target_change)
+        try:
+            self._clients_make()
+            self._let_in()
+        except BaseException:
+            self.end(check=False)
+            raise
+
+    # ---- the target ----
+
+    def _target_change(self, site):
+        """Before its sshd starts: let alice's own key in too, for the direct way, and keep a log of every byte."""
+        self.dir = site.dir / "clients"
+        self.osv1 = site.dir / "osv1"
+        self.home = self.osv1 / "home"
+        self.taps = self.osv1 / "taps"
+        user = pwd.getpwnam(site.account)
+        self.uid, self.gid = user.pw_uid, user.pw_gid
+        self.taps.mkdir()
+        os.chown(self.taps, self.uid, self.gid)
+        shutil.copy(HERE / "tap", self.osv1 / "tap")
+        subprocess.run(["usermod", "-s", self.osv1 / "tap", site.account], check=True, capture_output=True)
+        (self.osv1 / "authorized_keys").write_text((self.dir / "alice.pub").read_text())
+        config = self.osv1 / "sshd_config"
+        text = config.read_text().replace("AuthorizedKeysFile none", f"AuthorizedKeysFile {self.osv1}/authorized_keys")
+        text = "".join(line for line in text.splitlines(True) if not line.startswith("Subsystem"))
+        text += "StrictModes no\n"  # /tmp, above all this, is everybody's
+        text += f"Subsystem sftp {truth.SFTP_SERVER}\n"
+        config.write_text(text)
+        self._payload_make(self.home / "down.bin")
+        os.chown(self.home / "down.bin", self.uid, self.gid)
+        self.down = self.home / "down.bin"
+
+    @staticmethod
+    def _payload_make(path):
+        with open(path, "wb") as f:
+            for _ in range(PAYLOAD >> 20):
+                f.write(os.urandom(1 << 20))
+
+    # ---- what a person has at home ----
+
+    def _clients_make(self):
+        site = self.site
+        self.account = site.account
+        self.ways = {
+            "direct": Way("direct", "direct", site.account, "127.0.0.1", int(site.facts["sshd_port"]), "osv1"),
+            "plus": Way("plus", "plus", "alice+osv1", "127.0.0.1", site.port, "lodge"),
+            "jump": Way("jump", "osv1", site.account, "osv1", 22, "lodge"),
+        }
+        self.key = self.dir / "alice"
+        self.host_keys = {"osv1": self.osv1 / "host_ed25519.pub", "lodge": site.dir / "etc/host_ed25519.pub"}
+        self.up = self.dir / "up.bin"
+        self._payload_make(self.up)
+        self.known_hosts = self.dir / "known_hosts.clients"
+        lines = []
+        for name, key in self.host_keys.items():
+            lines.append(f"{name} {' '.join(key.read_text().split()[:2])}")
+        for way in ("direct", "plus"):
+            lines.append(f"[127.0.0.1]:{self.ways[way].port} {' '.join(self.host_key(self.ways[way]).split()[:2])}")
+        self.known_hosts.write_text("\n".join(lines) + "\n")
+        self.config = self.dir / "ssh_config.clients"
+        self.config.write_text(self._config())
+        self.env = dict(os.environ, HOME=str(self.dir), SSH_ASKPASS_REQUIRE="never", LC_ALL="C.UTF-8")
+        self.env.pop("SSH_AUTH_SOCK", None)
+        subprocess.run(["puttygen", self.key, "-O", "private", "-o", self.dir / "alice.ppk"], check=True, env=self.env)
+        subprocess.run(
+            ["dropbearconvert", "openssh", "dropbear", self.key, self.dir / "alice.dropbear"],
+            check=True,
+            capture_output=True,
+        )
+
+    def _config(self):
+        """What `lodge snippet` tells people to write, and one block for the direct way."""
+        direct, plus = self.ways["direct"], self.ways["plus"]
+        return f"""
+Host direct direct-*
+    HostName 127.0.0.1
+    Port {direct.port}
+    User {direct.user}
+    HostKeyAlias osv1
+Host plus plus-*
+    HostName 127.0.0.1
+    Port {plus.port}
+    User alice+osv1
+    HostKeyAlias lodge
+Host lodge
+    HostName 127.0.0.1
+    Port {plus.port}
+    User alice
+    HostKeyAlias lodge
+Host osv1 osv1-*
+    HostName osv1
+    User {self.account}
+    HostKeyAlias lodge
+    ProxyJump lodge
+Host *
+    IdentityFile {self.key}
+    IdentitiesOnly yes
+    IdentityAgent none
+    UserKnownHostsFile {self.known_hosts}
+    GlobalKnownHostsFile /dev/null
+    StrictHostKeyChecking yes
+    BatchMode yes
+    ServerAliveInterval 15
+"""
+
+    def host_key(self, way):
+        return self.host_keys[way.key_of].read_text()
+
+    def fingerprint(self, way):
+        """SHA256:..., of the host key that this way shows."""
+        said = subprocess.run(["ssh-keygen", "-lf", self.host_keys[way.key_of]], capture_output=True, text=True, check=True)
+        return said.stdout.split()[1]
+
+    def _let_in(self):
+        """alice asks, with a code; maria says yes."""
+        site = self.site
+        words = ["--for", "8h", "--why", "clients", "--forward", f"127.0.0.1:{self.page.port}"]
+        done = site.ssh("alice", "request", "osv1", *words)
+        if done.returncode != 0:
+            done = site.ssh("alice", "request", "osv1", *words[:-2])
+        number = re.search(rb"request (\d+)", done.stdout + done.stderr).group(1).decode()
+        site.approve(number, "--for", "8h")
+
+    def agent(self):
+        """The socket of an agent that holds her key."""
+        if self._agent is None:
+            path = self.dir / "agent"
+            self._agent = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
+            wait_for(path.exists, "the agent's socket")
+            subprocess.run(["ssh-add", "-q", self.key], env=dict(self.env, SSH_AUTH_SOCK=str(path)), check=True)
+        return self.dir / "agent"
+
+    # ---- looking ----
+
+    def heard(self):
+        """Names of the entries that the target has by now."""
+        return {p.stem for p in self.taps.glob("*.json")}
+
+    def shelf(self):
+        """The directories of all recordings."""
+        return {p for p in self.site.recordings.glob("s/*/*/*/*") if p.is_dir()}
+
+    def end(self, check=True):
+        if self._agent is not None:
+            self._agent.terminate()
+            self._agent.wait(10)
+        self.page.end()
+        self.site.end(check=check)
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return s.getsockname()[1]
+
+
+def answers(port):
+    """Does somebody listen on this port?"""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+class Page:
+    """The web page that a forward leads to, as a management platform has one beside its ssh."""
+
+    def __init__(self):
+        self.body = os.urandom(1 << 20)
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    @staticmethod
+    def fetch(url, proxy=None):
+        """With curl; CalledProcessError when it fails."""
+        words = ["curl", "-sS", "--fail", "--max-time", "30", *(["--proxy", proxy] if proxy else []), url]
+        return subprocess.run(words, capture_output=True, check=True).stdout
+
+    def _serve(self):
+        while True:
+            try:
+                one, _ = self.socket.accept()
+            except OSError:
+                return
+            with one:
+                if one.recv(4096):
+                    one.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(self.body) + self.body)
+
+    def end(self):
+        self.socket.close()
+
+
+class Case:
+    """One client doing one thing, one way: what it ran, and afterwards whether everybody saw the same."""
+
+    def __init__(self, ground, way, number, local):
+        self.ground, self.way, self.local = ground, way, local
+        self.name = f"case{number}"  # a directory in the account's home
+        self.remote = ground.home / self.name
+        self.remote.mkdir()
+        os.chown(self.remote, ground.uid, ground.gid)
+        self._heard, self._shelf = ground.heard(), ground.shelf()
+        self._carried = []
+        self.compared = False
+
+    # ---- running ----
+
+    def ssh(self, *options):
+        """The beginning of an OpenSSH command line, up to where the host goes."""
+        return ["ssh", "-F", str(self.ground.config), *options, self.way.host]
+
+    def run(self, words, stdin=b"", status=0, env=None, cwd=None, timeout=PATIENCE):
+        """Runs a client to its end; it must end so.  stdin: bytes, or an open file."""
+        how = {"stdin": stdin} if hasattr(stdin, "fileno") else {"input": stdin}
+        done = subprocess.run(
+            [str(w) for w in words],
+            capture_output=True,
+            env=dict(self.ground.env, **(env or {})),
+            cwd=cwd or self.local,
+            timeout=timeout,
+            **how,
+        )
+        if status is not None:
+            said = done.stderr.decode(errors="replace")[-2000:] or done.stdout.decode(errors="replace")[-2000:]
+            assert done.returncode == status, f"exit {done.returncode}, not {status}: {' '.join(map(str, words))}\n{said}"
+        return done
+
+    def begin(self, words, env=None):
+        """Starts a client that goes on; it is ended with the site at the latest."""
+        pipe = subprocess.PIPE
+        env = dict(self.ground.env, **(env or {}))
+        one = subprocess.Popen([str(w) for w in words], env=env, cwd=self.local, stdin=pipe, stdout=pipe, stderr=pipe)
+        self.ground.site.terminals.append(one)
+        return one
+
+    # ---- files ----
+
+    def upload_here(self, name, data):
+        """Makes a file at home that is to be sent."""
+        path = self.local / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return path
+
+    def tree_here(self):
+        """A directory at home with names that are hard to carry."""
+        for name, data in TREE.items():
+            self.upload_here(f"tree/{name}", data)
+        return self.local / "tree"
+
+    def target_tree(self):
+        """The same at the target."""
+        top = self.remote / "tree"
+        for name, data in TREE.items():
+            (top / name).parent.mkdir(parents=True, exist_ok=True)
+            (top / name).write_bytes(data)
+        subprocess.run(["chown", "-R", f"{self.ground.uid}:{self.ground.gid}", top], check=True)
+        return top
+
+    def tree_uploaded(self, name="tree", ledger=True):
+        for path in TREE:
+            self.uploaded(self.local / "tree" / path, f"{name}/{path}", ledger)
+
+    def tree_downloaded(self, local, ledger=True):
+        for path in TREE:
+            self.downloaded(self.remote / "tree" / path, pathlib.Path(local) / path, ledger)
+
+    def uploaded(self, local, name, ledger=True):
+        """The target's file NAME of this case must be what `local` is; so must the ledger say, where there is one."""
+        path = self.remote / name
+        assert truth.digest(path) == truth.digest(local), f"{path} is not {local}"
+        if ledger:
+            self._carried.append(("upload", path))
+
+    def downloaded(self, path, local, ledger=True):
+        assert truth.digest(path) == truth.digest(local), f"{local} is not {path}"
+        if ledger:
+            self._carried.append(("download", pathlib.Path(path)))
+
+    # ---- comparing ----
+
+    def target(self):
+        """What the target heard in this case, all of it being over."""
+        ground = self.ground
+
+        def look():
+            found = [truth.heard_open(ground.taps / f"{name}.json") for name in sorted(ground.heard() - self._heard)]
+            return found if found and None not in found else None
+
+        return wait_for(look, "the end of all sessions at the target", 60)
+
+    def recordings(self):
+        """What Lodge recorded in this case, sealed and opened."""
+        ground = self.ground
+
+        def look():
+            found = ground.shelf() - self._shelf
+            return found if found and all((p / "SHA256SUMS").exists() for p in found) else None
+
+        found = wait_for(look, "the sealing of the recordings", 60)
+        return [recording.open(ground.site, path.name) for path in sorted(found)]
+
+    def compare(self, early=False):
+        """Target against recording, byte by byte.  early: the client or the command left before all was read.
+        Gives both, for what a test wants to see besides."""
+        self.compared = True
+        heard = self.target()
+        if self.way.is_direct:
+            assert not self.ground.shelf() - self._shelf, "a direct connection was recorded"
+            return heard, []
+        opened = self.recordings()
+        channels = [
+            (asked, {name: r.bytes(c, name) for name in truth.STREAMS})
+            for r in opened
+            for c in r.channels
+            if (asked := truth.asked_of(r, c))[0] != "forward"
+        ]
+        files = [f for r in opened for f in r.facts("file")]
+        operations = [o for r in opened for o in r.facts("operation")]
+        wrong = truth.streams_compare(heard, channels, early)
+        if not early:
+            wrong += truth.ledger_compare(heard, self._of_sftp(files), operations)
+        for op, path in self._carried:
+            wrong += truth.carried_compare(op, path, self.ground.home, files)
+        assert not wrong, "\n".join(wrong[:8])
+        return heard, opened
+
+    def _of_sftp(self, files):
+        """scp's own protocol has no log at the target; its files are judged by their digests."""
+        return [f for f in files if "flags" in f]
+
+    def compare_forwards(self, count):
+        """compare(), where so many fetches of the page went through forwards; each has a stream of its own."""
+        heard, opened = self.compare()
+        if self.way.is_direct:
+            return
+        forwards = [(r, c) for r in opened for c in r.channels if truth.asked_of(r, c)[0] == "forward"]
+        assert len(forwards) == count
+        for r, c in forwards:
+            assert r.bytes(c, "out").endswith(b"\r\n\r\n" + self.ground.page.body)
+            assert r.bytes(c, "in").startswith(b"GET / HTTP/1.1\r\n")
+
+    def end(self):
+        """Makes room.  What is on the shelf stays: it is verified at the end."""
+        shutil.rmtree(self.remote, ignore_errors=True)
+        for name in self.ground.heard() - self._heard:
+            for path in self.ground.taps.glob(f"{name}.*"):
+                path.unlink()

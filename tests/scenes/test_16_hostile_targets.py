@@ -1,0 +1,655 @@
+"""A target that is broken, or that somebody else has taken over, hurts nobody but who visits it.
+
+Whatever it sends, or never sends, the engineer's ssh ends with the right reason or goes on; nothing of the target's own
+words for it reaches her terminal raw; another visit goes on all the while; no process is left, and every recording is good.
+"""
+
+import os
+import re
+import signal
+import struct
+import threading
+import time
+
+import pytest
+from bare_ssh import (
+    MSG_CHANNEL_CLOSE, MSG_CHANNEL_DATA, MSG_CHANNEL_EOF, MSG_CHANNEL_EXTENDED_DATA, MSG_CHANNEL_FAILURE,
+    MSG_CHANNEL_OPEN, MSG_CHANNEL_OPEN_FAILURE, MSG_CHANNEL_OPEN_SUCCESS, MSG_CHANNEL_REQUEST, MSG_CHANNEL_SUCCESS,
+    MSG_CHANNEL_WINDOW_ADJUST, MSG_KEX_ECDH_REPLY, MSG_KEXINIT, MSG_NEWKEYS, MSG_SERVICE_ACCEPT, MSG_SERVICE_REQUEST,
+    MSG_USERAUTH_FAILURE, MSG_USERAUTH_REQUEST, MSG_USERAUTH_SUCCESS, Ed25519PrivateKey, Raw, Target, key_line, packed)
+from site_of_lodge import wait_for
+
+SITE_WORDS = ("--no-code",)
+MSG_DISCONNECT, MSG_IGNORE, MSG_UNIMPLEMENTED, MSG_DEBUG = 1, 2, 3, 4
+MSG_USERAUTH_BANNER, MSG_USERAUTH_INFO_REQUEST, MSG_GLOBAL_REQUEST, MSG_REQUEST_SUCCESS = 53, 60, 80, 81
+EVIL = "\x1b]0;evil\x07\x1b[31mred\x9b2J\r\n"  # what must not reach a terminal
+ENTER = 61  # seconds: more than a visit may take to begin (session/visit.h)
+
+
+class Beside:
+    """Somebody else's visit, to another target, that must not notice."""
+
+    def __init__(self, site):
+        self.one = site.begin("alice+osv2", "cat")
+        self.count = 0
+        self.check()
+
+    def check(self):
+        self.count += 1
+        line = b"line %d\n" % self.count
+        self.one.stdin.write(line)
+        self.one.stdin.flush()
+        assert self.one.stdout.readline() == line
+
+
+@pytest.fixture(scope="module")
+def target():
+    one = Target()
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def s(site, target):
+    """osv1 is ours to play, osv2 a stock sshd."""
+    stock = " ".join((site.dir / "osv1/host_ed25519.pub").read_text().split()[:2])
+    added = site.lodge("target", "add", "osv2", "--address", f"127.0.0.1:{site.facts['sshd_port']}",
+                       "--account", site.account, "--host-key", stock)
+    assert added.returncode == 0, added.stderr
+    changed = site.lodge("target", "change", "osv1", "--address", f"127.0.0.1:{target.port}",
+                         "--host-key", key_line(target.key))
+    assert changed.returncode == 0, changed.stderr
+    site.granted("20h")
+    said = site.verb("alice", "request", "osv2", "--for", "20h", "--why", "beside")
+    site.approve(re.search(r"request (\d+)", said).group(1), "--for", "20h")
+    site.beside = Beside(site)
+    (site.beside.session,) = site.sessions()
+    return site
+
+
+@pytest.fixture(autouse=True)
+def undisturbed(s, target):
+    """After each scene: nobody else noticed, and nothing is left."""
+    target.trouble = None
+    yield
+    target.end()
+    s.beside.check()
+    wait_for(lambda: s.sessions() == [s.beside.session], "the end of her session")
+    assert target.trouble is None, target.trouble
+
+
+def visit(s, target, play, *words, stdin=b""):
+    """A command on osv1 while it plays that."""
+    target.play = play
+    done = s.ssh("alice+osv1", *(words or ("command",)), stdin=stdin)
+    assert not set(done.stderr) & set(b"\x1b\x07\x9b\r"), done.stderr[:1000]
+    return done
+
+
+def ended(done, status, reason):
+    assert done.returncode == status and b"[%s]" % reason.encode() in done.stderr, (done.returncode, done.stderr[:2000])
+
+
+# ---- before the login ----
+
+BEFORE = {}  # name: (what it plays, status, reason)
+
+
+def before(reason, status=69):
+    def keep(play):
+        BEFORE[play.__name__] = play, status, reason
+        return play
+
+    return keep
+
+
+def exchanged(b):
+    b.versions()
+    b.exchange()
+
+
+@before("unreachable")
+def closes_at_once(b):
+    pass
+
+
+@before("unreachable")
+def resets(b):
+    b.close(reset=True)
+
+
+@before("unreachable")
+def sends_garbage(b):
+    b.raw(os.urandom(100_000))
+
+
+@before("unreachable")
+def speaks_http(b):
+    b.raw(b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n" * 100)
+
+
+@before("unreachable")
+def version_of_a_megabyte(b):
+    b.raw(b"SSH-2.0-" + b"x" * 1_000_000 + b"\r\n")
+    b.drain()
+
+
+@before("unreachable")
+def version_one(b):
+    b.own = b"SSH-1.5-old"
+    exchanged(b)
+
+
+@before("unreachable")
+def version_with_escapes(b):
+    b.own = b"SSH-1.5-" + EVIL.strip().encode()
+    exchanged(b)
+
+
+@before("unreachable")
+def garbage_after_the_version(b):
+    b.versions()
+    b.raw(os.urandom(100_000))
+    b.drain()
+
+
+@before("unreachable")
+def huge_packet_before_keys(b):
+    b.versions()
+    b.raw(b.sealed(b.kexinit(), length=0xFFFFFFFF))
+    b.drain()
+
+
+@before("unreachable")
+def empty_packet_before_keys(b):
+    b.versions()
+    b.raw(struct.pack(">IB", 0, 0) + bytes(100))
+    b.drain()
+
+
+@before("unreachable")
+def half_a_packet_before_keys(b):
+    b.versions()
+    b.raw(b.sealed(b.kexinit())[:100])
+
+
+@before("unreachable")
+def nothing_in_common(b):
+    b.versions()
+    b.exchange(algorithms=(b"nothing@example.org",) * 8)
+
+
+@before("unreachable")
+def lists_of_200_kilobytes(b):
+    b.versions()
+    b.exchange(algorithms=(b"x," * 100_000 + b"curve25519-sha256",) + (b"none",) * 7)
+
+
+@before("unreachable")
+def keys_before_an_exchange(b):
+    b.versions()
+    for _ in range(3):
+        b.send(MSG_NEWKEYS)
+    b.drain()
+
+
+@before("unreachable")
+def logged_in_before_an_exchange(b):
+    b.versions()
+    b.raw(b.sealed(b.kexinit()))
+    b.send(MSG_USERAUTH_SUCCESS)
+    b.send(MSG_CHANNEL_OPEN_SUCCESS, 0, 0, 1 << 21, 32768)
+    b.drain()
+
+
+@before("unreachable")
+def a_point_of_no_use(b):
+    b.versions()
+    b.raw(b.sealed(b.kexinit()))
+    b.send(MSG_KEX_ECDH_REPLY, b"", b"\0" * 32, b"")
+    b.drain()
+
+
+@before("unreachable")
+def a_wrong_signature(b):
+    b.versions()
+    b.exchange(sign=lambda digest: bytes(64))
+
+
+@before("host-key", status=76)
+def another_host_key(b):
+    b.host_key = Ed25519PrivateKey.generate()
+    exchanged(b)
+    b.drain()
+
+
+@before("target-login")
+def disconnects_with_escapes(b):
+    exchanged(b)
+    b.until(MSG_SERVICE_REQUEST)
+    b.send(MSG_DISCONNECT, 2, EVIL * 100, "")
+
+
+@before("unreachable")
+def disconnects_at_once_with_escapes(b):
+    b.versions()
+    b.send(MSG_DISCONNECT, 2, EVIL * 100, "")
+    b.drain()
+
+
+def refuses_all(b, methods):
+    exchanged(b)
+    b.until(MSG_SERVICE_REQUEST)
+    b.send(MSG_SERVICE_ACCEPT, "ssh-userauth")
+    while True:
+        b.until(MSG_USERAUTH_REQUEST)
+        b.send(MSG_USERAUTH_FAILURE, methods, False)
+
+
+@before("target-login")
+def refuses_the_certificate(b):
+    refuses_all(b, "publickey")
+
+
+@before("target-login")
+def wants_a_password_at_a_prompt(b):
+    refuses_all(b, "keyboard-interactive")
+
+
+@before("target-login")
+def wants_something_more(b):
+    exchanged(b)
+    b.until(MSG_SERVICE_REQUEST)
+    b.send(MSG_SERVICE_ACCEPT, "ssh-userauth")
+    b.until(MSG_USERAUTH_REQUEST)
+    b.send(MSG_USERAUTH_FAILURE, "keyboard-interactive", True)
+    b.drain()
+
+
+@before("target-login")
+def asks_a_question_unasked(b):
+    exchanged(b)
+    b.until(MSG_SERVICE_REQUEST)
+    b.send(MSG_SERVICE_ACCEPT, "ssh-userauth")
+    b.until(MSG_USERAUTH_REQUEST)
+    b.send(MSG_USERAUTH_INFO_REQUEST, EVIL, EVIL, "", 1, EVIL, True)
+    b.drain()
+
+
+@before("target-login")
+def closes_in_the_login(b):
+    exchanged(b)
+    b.until(MSG_SERVICE_REQUEST)
+
+
+@before("target-login")
+def closes_in_a_packet(b):
+    exchanged(b)
+    b.until(MSG_SERVICE_REQUEST)
+    b.raw(b.sealed(bytes([MSG_SERVICE_ACCEPT]) + packed("ssh-userauth"))[:20])
+
+
+@before("target-login")
+def banner_of_a_megabyte(b):
+    exchanged(b)
+    b.until(MSG_SERVICE_REQUEST)
+    b.send(MSG_SERVICE_ACCEPT, "ssh-userauth")
+    b.send(MSG_USERAUTH_BANNER, "x" * (1 << 20), "")
+    b.drain()
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_before_the_login(s, target, name):
+    play, status, reason = BEFORE[name]
+    done = visit(s, target, play)
+    ended(done, status, reason)
+    assert done.stdout == b""
+
+
+# ---- in a channel ----
+
+INSIDE = {}  # name: (what it plays, status, reason or None, standard output)
+
+
+def inside(status=0, reason=None, out=b""):
+    def keep(play):
+        INSIDE[play.__name__] = play, status, reason, out
+        return play
+
+    return keep
+
+
+def entered(b):
+    exchanged(b)
+    b.let_in()
+
+
+def running(b, **how):
+    entered(b)
+    channel = b.opened(**how)
+    b.started(channel)
+    return channel
+
+
+@inside(out=b"hello\n")
+def is_as_it_should_be(b):
+    channel = running(b)
+    b.send(MSG_CHANNEL_DATA, channel, b"hello\n")
+    b.finish(channel)
+
+
+@inside(out=b"hello\n")
+def lines_before_its_version(b):
+    b.versions(before=b"welcome\r\n" * 3)
+    b.exchange()
+    b.let_in()
+    channel = b.opened()
+    b.started(channel)
+    b.send(MSG_CHANNEL_DATA, channel, b"hello\n")
+    b.finish(channel)
+
+
+@inside(out=b"hello\n")
+def many_banners(b):
+    exchanged(b)
+    b.until(MSG_SERVICE_REQUEST)
+    b.send(MSG_SERVICE_ACCEPT, "ssh-userauth")
+    for _ in range(1000):
+        b.send(MSG_USERAUTH_BANNER, EVIL * 40, "")
+    b.until(MSG_USERAUTH_REQUEST)
+    b.send(MSG_USERAUTH_SUCCESS)
+    channel = b.opened()
+    b.started(channel)
+    b.send(MSG_CHANNEL_DATA, channel, b"hello\n")
+    b.finish(channel)
+
+
+@inside(out=b"hello\n")
+def opens_channels_back(b):
+    channel = running(b)
+    for number, (kind, fields) in enumerate([
+        ("session", ()),
+        ("x11", ("127.0.0.1", 6000)),
+        ("forwarded-tcpip", ("127.0.0.1", 22, "127.0.0.1", 1)),
+        ("forwarded-streamlocal@openssh.com", ("/tmp/x", "")),
+        ("auth-agent@openssh.com", ()),
+        ("direct-tcpip", ("127.0.0.1", 22, "127.0.0.1", 1)),
+        (EVIL * 100, ()),
+        ("session" + "x" * 30000, ()),
+    ] * 20):
+        b.send(MSG_CHANNEL_OPEN, kind, 100 + number, 1 << 21, 32768, *fields)
+        answer, m = b.until(MSG_CHANNEL_OPEN_FAILURE, MSG_CHANNEL_OPEN_SUCCESS)
+        assert answer == MSG_CHANNEL_OPEN_FAILURE and m.get_int() == 100 + number
+    b.send(MSG_CHANNEL_DATA, channel, b"hello\n")
+    b.finish(channel)
+
+
+@inside(out=b"hello\n")
+def asks_for_things(b):
+    """What a client asks a server for, and what nobody asks for: each is answered, with a failure."""
+    channel = running(b)
+    for name, fields in [
+        ("shell", ()), ("exec", ("id",)), ("subsystem", ("sftp",)), ("env", ("A", "b")), ("x11-req", (True, "a", "b", 0)),
+        ("pty-req", ("xterm", 80, 24, 0, 0, "")), ("auth-agent-req@openssh.com", ()), (EVIL, ()), ("", ()),
+    ]:
+        b.send(MSG_CHANNEL_REQUEST, channel, name, True, *fields)
+        answer, m = b.until(MSG_CHANNEL_SUCCESS, MSG_CHANNEL_FAILURE)
+        assert answer == MSG_CHANNEL_FAILURE, name
+    b.send(MSG_CHANNEL_DATA, channel, b"hello\n")
+    b.finish(channel)
+
+
+@inside(69, "target-gone")
+def opens_no_channel(b):
+    entered(b)
+    _, m = b.until(MSG_CHANNEL_OPEN)
+    m.get_string()
+    b.send(MSG_CHANNEL_OPEN_FAILURE, m.get_int(), 2, EVIL, "")
+    b.drain()
+
+
+@inside(69, "target-gone")
+def runs_nothing(b):
+    entered(b)
+    channel = b.opened()
+    b.until(MSG_CHANNEL_REQUEST)
+    b.send(MSG_CHANNEL_FAILURE, channel)
+    b.drain()
+
+
+@inside(69, "target-gone")
+def answers_with_another_channel(b):
+    entered(b)
+    b.until(MSG_CHANNEL_OPEN)
+    b.send(MSG_CHANNEL_OPEN_SUCCESS, 12345, 7, 1 << 21, 32768)
+    b.drain()
+
+
+@inside(out=b"hello\n")
+def confirms_twice(b):
+    channel = running(b)
+    b.send(MSG_CHANNEL_OPEN_SUCCESS, channel, 7, 1 << 21, 32768)
+    b.send(MSG_CHANNEL_OPEN_FAILURE, channel, 1, "x", "")
+    b.send(MSG_CHANNEL_SUCCESS, channel)
+    b.send(MSG_CHANNEL_FAILURE, channel)
+    b.send(MSG_CHANNEL_DATA, channel, b"hello\n")
+    b.finish(channel)
+
+
+@inside(69, "target-gone")
+def closes_before_it_starts(b):
+    entered(b)
+    channel = b.opened()
+    b.until(MSG_CHANNEL_REQUEST)
+    b.send(MSG_CHANNEL_EOF, channel)
+    b.send(MSG_CHANNEL_CLOSE, channel)
+    b.drain()
+
+
+@inside(69, "target-gone")
+def disconnects_while_it_runs(b):
+    running(b)
+    b.send(MSG_DISCONNECT, 2, EVIL * 100, "")
+    b.drain()
+
+
+@inside(69, "target-gone", out=b"hello\n")
+def closes_in_a_packet_while_it_runs(b):
+    channel = running(b)
+    b.send(MSG_CHANNEL_DATA, channel, b"hello\n")
+    b.raw(b.sealed(bytes([MSG_CHANNEL_DATA]) + packed(channel, b"x" * 1000))[:500])
+
+
+@inside(69, "target-gone")
+def a_wrong_mac(b):
+    channel = running(b)
+    packet = b.sealed(bytes([MSG_CHANNEL_DATA]) + packed(channel, b"x" * 1000))
+    b.raw(packet[:-1] + bytes([packet[-1] ^ 1]))
+    b.drain()
+
+
+@inside(69, "target-gone")
+def a_packet_that_is_too_long(b):
+    channel = running(b)
+    b.send(MSG_CHANNEL_DATA, channel, b"x" * (1 << 20))
+    b.drain()
+
+
+@inside(69, "target-gone")
+def a_packet_that_says_four_gigabytes(b):
+    channel = running(b)
+    b.raw(b.sealed(bytes([MSG_CHANNEL_DATA]) + packed(channel, b"x"), length=0xFFFFFFFF))
+    b.drain()
+
+
+@inside(out=b"x" * 200_000)
+def a_packet_larger_than_was_agreed(b):
+    channel = running(b)
+    b.send(MSG_CHANNEL_DATA, channel, b"x" * 200_000)
+    b.finish(channel)
+
+
+@inside(69, "target-gone")
+def a_window_that_overflows(b):
+    channel = running(b)
+    for _ in range(3):
+        b.send(MSG_CHANNEL_WINDOW_ADJUST, channel, 0xFFFFFFFF)
+    b.drain()
+
+
+@inside(out=b"hello\n")
+def packets_of_no_size(b):
+    channel = running(b, packet=0)
+    b.send(MSG_CHANNEL_DATA, channel, b"hello\n")
+    b.finish(channel)
+
+
+@inside(out=b"hello\n")
+def packets_of_one_byte(b):
+    channel = running(b, packet=1)
+    b.send(MSG_CHANNEL_DATA, channel, b"hello\n")
+    b.finish(channel)
+
+
+@inside(out=b"hello\n")
+def bytes_for_channels_that_are_not(b):
+    channel = running(b)
+    for number in (channel + 1, 0xFFFFFFFF, 12345):
+        b.send(MSG_CHANNEL_DATA, number, b"evil\n")
+        b.send(MSG_CHANNEL_EXTENDED_DATA, number, 1, b"evil\n")
+        b.send(MSG_CHANNEL_WINDOW_ADJUST, number, 1000)
+        b.send(MSG_CHANNEL_REQUEST, number, "exit-status", False, 9)
+        b.send(MSG_CHANNEL_REQUEST, number, "nonsense", True)
+        b.send(MSG_CHANNEL_SUCCESS, number)
+        b.send(MSG_CHANNEL_EOF, number)
+        b.send(MSG_CHANNEL_CLOSE, number)
+    b.send(MSG_CHANNEL_DATA, channel, b"hello\n")
+    b.finish(channel)
+
+
+@inside(3, out=b"hello\n")
+def ends_twice(b):
+    channel = running(b)
+    b.send(MSG_CHANNEL_DATA, channel, b"hello\n")
+    b.send(MSG_CHANNEL_REQUEST, channel, "exit-status", False, 3)
+    for _ in range(2):
+        b.send(MSG_CHANNEL_EOF, channel)
+    for _ in range(2):
+        b.send(MSG_CHANNEL_CLOSE, channel)
+    b.send(MSG_CHANNEL_REQUEST, channel, "exit-status", False, 4)
+    b.send(MSG_CHANNEL_DATA, channel, b"late\n")
+    b.drain()
+
+
+@inside(255, out=b"hello\n")
+def says_its_status_too_late(b):
+    channel = running(b)
+    b.send(MSG_CHANNEL_DATA, channel, b"hello\n")
+    b.send(MSG_CHANNEL_EOF, channel)
+    b.send(MSG_CHANNEL_CLOSE, channel)
+    b.until(MSG_CHANNEL_CLOSE)
+    b.send(MSG_CHANNEL_REQUEST, channel, "exit-status", False, 3)
+    b.drain()
+
+
+@inside(255)
+def a_signal_of_ten_kilobytes(b):
+    channel = running(b)
+    b.send(MSG_CHANNEL_REQUEST, channel, "exit-signal", False, EVIL * 500, True, EVIL * 500, EVIL)
+    b.send(MSG_CHANNEL_CLOSE, channel)
+    b.until(MSG_CHANNEL_CLOSE)
+
+
+@inside(0)
+def requests_that_are_cut_short(b):
+    channel = running(b)
+    for name in ("exit-status", "exit-signal", "keepalive@openssh.com", "signal", "window-change", "pty-req"):
+        b.send(MSG_CHANNEL_REQUEST, channel, name, False)
+        b.send(MSG_CHANNEL_REQUEST, channel, name, True, Raw(b"\xff\xff\xff\xff"))
+    b.send(MSG_CHANNEL_REQUEST, channel)
+    b.send(MSG_CHANNEL_REQUEST)
+    b.send(MSG_CHANNEL_DATA, channel)
+    b.send(MSG_CHANNEL_DATA, channel, Raw(b"\x7f\xff\xff\xff"))
+    b.send(MSG_CHANNEL_EXTENDED_DATA, channel)
+    b.send(MSG_CHANNEL_WINDOW_ADJUST, channel)
+    b.send(MSG_CHANNEL_OPEN, "session")
+    b.send(MSG_CHANNEL_OPEN_SUCCESS, channel)
+    b.send(MSG_GLOBAL_REQUEST)
+    b.send(MSG_DEBUG)
+    b.send(MSG_IGNORE)
+    b.finish(channel)
+
+
+@inside(out=b"hello\n")
+def floods(b):
+    channel = running(b)
+    flood = [
+        (MSG_IGNORE, EVIL), (MSG_DEBUG, True, EVIL, ""), (MSG_GLOBAL_REQUEST, "hostkeys-00@openssh.com", False, "x"),
+        (MSG_GLOBAL_REQUEST, "keepalive@openssh.com", True), (MSG_CHANNEL_REQUEST, channel, "keepalive@openssh.com", True),
+        (MSG_GLOBAL_REQUEST, EVIL, True), (MSG_UNIMPLEMENTED, 3), (MSG_REQUEST_SUCCESS,), (200, "what is this"),
+        (MSG_CHANNEL_REQUEST, channel, "nonsense", True), (MSG_CHANNEL_OPEN, "session", 1, 1, 1),
+        (MSG_CHANNEL_WINDOW_ADJUST, channel, 1), (MSG_CHANNEL_DATA, channel, b""), (MSG_USERAUTH_BANNER, EVIL, ""),
+    ]
+    reader = threading.Thread(target=b.drain)
+    reader.start()
+    for _ in range(1000):
+        for number, *fields in flood:
+            b.send(number, *fields)
+    b.send(MSG_CHANNEL_DATA, channel, b"hello\n")
+    b.send(MSG_CHANNEL_REQUEST, channel, "exit-status", False, 0)
+    b.send(MSG_CHANNEL_CLOSE, channel)
+    reader.join()
+
+
+@inside(out=b"hello\n")
+def extended_bytes_of_no_known_kind(b):
+    channel = running(b)
+    for kind in (0, 2, 0xFFFFFFFF):
+        b.send(MSG_CHANNEL_EXTENDED_DATA, channel, kind, b"odd ")
+    b.send(MSG_CHANNEL_DATA, channel, b"hello\n")
+    b.finish(channel)
+
+
+@inside(out=b"hello\n")
+def new_keys_on_the_way(b):
+    channel = running(b)
+    for _ in range(3):
+        b.exchange()
+    b.send(MSG_CHANNEL_DATA, channel, b"hello\n")
+    b.finish(channel)
+
+
+@inside(76, "host-key")
+def another_host_key_later(b):
+    running(b)
+    b.host_key = Ed25519PrivateKey.generate()
+    b.exchange()
+    b.drain()
+
+
+@inside(69, "target-gone")
+def exchanges_begun_without_end(b):
+    running(b)
+    for _ in range(1000):
+        b.raw(b.sealed(b.kexinit()))
+    b.drain()
+
+
+@inside(69, "target-gone")
+def keys_without_an_exchange(b):
+    running(b)
+    b.send(MSG_NEWKEYS)
+    b.send(MSG_KEX_ECDH_REPLY, b"", b"", b"")
+    b.drain()
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_inside(s, target, name):
+    play, status, reason, out = INSIDE[name]
+    done = visit(s, target, play)
+    assert done.stdout == out, (done.returncode, done.stdout[:200], done.stderr[:2000])
+    if reason is None:
+        assert done.returncode == status, (done.returncode, done.stderr[:2000])
+        assert b"lodge:" not in done.stderr
+    else:
+        ended(done, status, reason)

@@ -1,0 +1,179 @@
+/* A database of an older release becomes one of ours in place; what is none of ours is left as it was. */
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+struct place {
+	char dir[64], path[96], why[512];
+};
+
+static int
+place_begin(void **state)
+{
+	struct place *at = calloc(1, sizeof(*at));
+
+	snprintf(at->dir, sizeof(at->dir), "/tmp/lodge-store.XXXXXX");
+	assert_non_null(mkdtemp(at->dir));
+	snprintf(at->path, sizeof(at->path), "%s/policy.db", at->dir);
+	*state = at;
+	return (0);
+}
+
+static int
+place_end(void **state)
+{
+	static const char *const ends[] = {"", "-wal", "-shm"};
+	struct place *at = *state;
+	char path[128];
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		snprintf(path, sizeof(path), "%s%s", at->path, ends[i]);
+		unlink(path);
+	}
+	rmdir(at->dir);
+	free(at);
+	return (0);
+}
+
+static void
+run(const struct place *at, const char *sql)
+{
+	sqlite3 *db;
+	char *error = NULL;
+
+	assert_int_equal(sqlite3_open(at->path, &db), SQLITE_OK);
+	if (sqlite3_exec(db, sql, NULL, NULL, &error) != SQLITE_OK)
+		fail_msg("%s: %s", sql, error);
+	sqlite3_close(db);
+}
+
+static int64_t
+version_of(const struct place *at)
+{
+	sqlite3 *db;
+	sqlite3_stmt *q;
+	int64_t n;
+
+	assert_int_equal(sqlite3_open(at->path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &q, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(q), SQLITE_ROW);
+	n = sqlite3_column_int64(q, 0);
+	sqlite3_finalize(q);
+	sqlite3_close(db);
+	return (n);
+}
+
+/* As the release before wrote it; the dump says of itself what it is. */
+static void
+version_1_make(const struct place *at)
+{
+	static char sql[32768];
+	FILE *f = fopen(VERSION_1, "r");
+	size_t n;
+
+	assert_non_null(f);
+	n = fread(sql, 1, sizeof(sql) - 1, f);
+	fclose(f);
+	assert_in_range(n, 1000, sizeof(sql) - 2);
+	sql[n] = '\0';
+	run(at, sql);
+}
+
+/* What was there is there, with nothing in what is new, and both can be written. */
+static void
+rows_look(struct store *s)
+{
+	struct request r = {.id = 1};
+	struct grant g = {.id = 1};
+	struct stream t = {.number = 1};
+	struct event e = {.sequence = 1};
+
+	assert_int_equal(request_get(s, &r), 1);
+	assert_string_equal(r.why, "kernel dump");
+	assert_int_equal(r.state, STATE_APPROVED);
+	assert_string_equal(r.forwards, "");
+	assert_int_equal(grant_get(s, &g), 1);
+	assert_string_equal(g.approver, "maria");
+	assert_int_equal(g.ends_at, 1764007200000);
+	assert_string_equal(g.forwards, "");
+	assert_int_equal(stream_get(s, &t), 1);
+	assert_string_equal(t.id, "0123456789abcdef0123456789abcdef");
+	assert_string_equal(t.forward_host, "");
+	assert_int_equal(t.forward_port, 0);
+	assert_int_equal(event_get(s, &e), 1);
+	r.id = 2;
+	assert_int_equal(request_get(s, &r), 1);
+	assert_int_equal(r.state, STATE_ASKED);
+	TEXT_COPY(r.forwards, "cmp:443");
+	assert_int_equal(store_begin(s), 0);
+	assert_int_equal(request_set(s, &r), 0);
+	assert_int_equal(request_add(s, &r), 0);
+	assert_int_equal(store_commit(s), 0);
+	assert_int_equal(r.id, 3);
+}
+
+static void
+the_version_before_is_taken_over(void **state)
+{
+	struct place *at = *state;
+	struct request r = {.id = 2};
+	struct store *s;
+
+	version_1_make(at);
+	assert_int_equal(version_of(at), 1);
+	if ((s = store_open(at->path, at->why, sizeof(at->why))) == NULL)
+		fail_msg("%s", at->why);
+	rows_look(s);
+	store_close(s);
+	assert_int_equal(version_of(at), 2);
+	assert_non_null(s = store_open(at->path, at->why, sizeof(at->why)));
+	assert_int_equal(request_get(s, &r), 1);
+	assert_string_equal(r.forwards, "cmp:443");
+	store_close(s);
+}
+
+/* The last of its steps fails: the file is as before, and is taken over once the cause is gone. */
+static void
+a_renewal_that_fails_changes_nothing(void **state)
+{
+	struct place *at = *state;
+	struct store *s;
+
+	version_1_make(at);
+	run(at, "ALTER TABLE stream ADD COLUMN forward_port TEXT");
+	assert_null(store_open(at->path, at->why, sizeof(at->why)));
+	assert_non_null(strstr(at->why, "forward_port"));
+	assert_int_equal(version_of(at), 1);
+	run(at, "ALTER TABLE stream DROP COLUMN forward_port");
+	if ((s = store_open(at->path, at->why, sizeof(at->why))) == NULL)
+		fail_msg("%s", at->why);
+	rows_look(s);
+	store_close(s);
+}
+
+static void
+what_is_not_ours_is_refused(void **state)
+{
+	static const char *const makings[] = {"PRAGMA user_version = 3", "PRAGMA user_version = 0",
+	    "PRAGMA user_version = -1", "PRAGMA application_id = 1"};
+	struct place *at = *state;
+	struct store *s;
+
+	for (size_t i = 0; i < sizeof(makings) / sizeof(makings[0]); i++) {
+		unlink(at->path);
+		assert_non_null(s = store_open(at->path, at->why, sizeof(at->why)));
+		store_close(s);
+		run(at, makings[i]);
+		if ((s = store_open(at->path, at->why, sizeof(at->why))) != NULL)
+			fail_msg("opened after %s", makings[i]);
+		assert_non_null(strstr(at->why, "not a database of this release"));
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, place_begin, place_end)
+const struct CMUnitTest storing[] = {TEST(the_version_before_is_taken_over),
+    TEST(a_renewal_that_fails_changes_nothing), TEST(what_is_not_ours_is_refused)};
+const size_t storing_count = sizeof(storing) / sizeof(storing[0]);
