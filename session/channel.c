@@ -139,7 +139,7 @@ reason_say(struct channel *c, enum reason reason, const char *text)
 		return (0);
 	text_reason(line, sizeof(line), reason, text);
 	if (c->opening != NULL) {
-		forward_refuse(c, line);
+		forward_refuse(c, reason, line);
 		return (1);
 	}
 	terminal_restore(c);

@@ -6,12 +6,14 @@
 #include "ssh_more.h"
 #include "visit.h"
 
-#define OPEN_FAILED 2 /* SSH_OPEN_CONNECT_FAILED, RFC 4254 5.1 */
+#define OPEN_PROHIBITED 1 /* SSH_OPEN_ADMINISTRATIVELY_PROHIBITED, RFC 4254 5.1 */
+#define OPEN_FAILED 2     /* SSH_OPEN_CONNECT_FAILED */
 
 void
-forward_refuse(struct channel *c, const char *line)
+forward_refuse(struct channel *c, enum reason reason, const char *line)
 {
-	(void)ssh_more_refuse_channel(c->opening, OPEN_FAILED, line);
+	(void)ssh_more_refuse_channel(
+	    c->opening, reason == REASON_UNREACHABLE ? OPEN_FAILED : OPEN_PROHIBITED, line);
 	ssh_message_free(c->opening);
 	c->opening = NULL;
 	channel_step(c, CHANNEL_OVER);

@@ -18,7 +18,7 @@ enum forward_speech { FORWARD_OTHER, FORWARD_UNCLEAR, FORWARD_SSH };
 enum forward_speech forward_speaks(const struct flow *f);
 
 /* Answers the client, whose channel is not open yet; OVER. */
-void forward_refuse(struct channel *c, const char *line);
+void forward_refuse(struct channel *c, enum reason reason, const char *line);
 int forward_entering_turn(struct channel *c); /* ENTERING: 1 when something moved */
 int forward_running_turn(struct channel *c);
 void forward_watch(const struct channel *c); /* after each turn */

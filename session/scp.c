@@ -66,7 +66,11 @@ lane_skip(struct lane *l, size_t len)
 	l->from += len;
 	if (l->from < l->kept.len)
 		return;
-	wire_clear(&l->kept);
+	/* What was sent far ahead needed more than the next pieces will. */
+	if (l->kept.room > RUN_MAX)
+		wire_free(&l->kept);
+	else
+		wire_clear(&l->kept);
 	l->from = 0;
 }
 

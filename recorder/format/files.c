@@ -73,17 +73,16 @@ digest_width(const struct files *f)
 	return (f->about.columns == 0 || f->about.columns >= FILES_WIDE ? DIGEST_WHOLE : DIGEST_SHOWN);
 }
 
-/* A cell of at least (and, with a cut, at most) so many columns; right-aligned where `width` is negative. */
+/* A cell of so many columns (more where it is longer, but for a cut), and two spaces; negative: right-aligned. */
 static int
 cell_add(struct blob *out, const char *text, int width, size_t cut)
 {
-	size_t size = text == NULL ? 1 : strlen(text), before, letters = 0;
-	int failed = 0, pad;
+	size_t size = text == NULL ? 1 : strlen(text), letters = 0;
 	struct blob clean = {.at = NULL};
+	int failed = safetext_line(text == NULL ? "-" : text, cut > 0 && size > cut ? cut : size, &clean), pad;
 
-	failed |= safetext_line(text == NULL ? "-" : text, cut > 0 && size > cut ? cut : size, &clean);
-	for (before = 0; before < clean.size; before++)
-		letters += (clean.at[before] & 0xc0) != 0x80;
+	for (size_t i = 0; i < clean.size; i++)
+		letters += (clean.at[i] & 0xc0) != 0x80;
 	pad = abs(width) > (int)letters ? abs(width) - (int)letters : 0;
 	failed |= blob_add_format(out, "%*s", width < 0 ? pad : 0, "") | blob_add(out, clean.at, clean.size) |
 	          blob_add_format(out, "%*s  ", width < 0 ? 0 : pad, "");
@@ -94,17 +93,13 @@ cell_add(struct blob *out, const char *text, int width, size_t cut)
 static int
 row_add(struct files *f, const char *time, const struct cells *c)
 {
+	const char *place = c->place == NULL ? "-" : c->place;
 	struct blob *out = f->out;
-	size_t end;
-	int failed = cell_add(out, time, 8, 0) | cell_add(out, c->channel, -7, 0) | cell_add(out, c->what, 9, 40) |
-	             cell_add(out, c->bytes, -11, 0) |
-	             cell_add(out, c->digest, (int)digest_width(f), digest_width(f)) |
-	             cell_add(out, c->result, 19, 200) | cell_add(out, c->place, 0, 0);
 
-	for (end = out->size; end > 0 && out->at[end - 1] == ' '; end--)
-		;
-	out->size = end;
-	return (failed | blob_add_text(out, f->about.line_end));
+	return (cell_add(out, time, 8, 0) | cell_add(out, c->channel, -7, 0) | cell_add(out, c->what, 9, 40) |
+	        cell_add(out, c->bytes, -11, 0) | cell_add(out, c->digest, (int)digest_width(f), digest_width(f)) |
+	        cell_add(out, c->result, 19, 200) | safetext_line(place, strlen(place), out) |
+	        blob_add_text(out, f->about.line_end));
 }
 
 static int

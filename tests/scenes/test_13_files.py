@@ -226,24 +226,22 @@ def text(data):
 INIT = b"\0\0\0\x05\x01\0\0\0\x03"
 
 
-def raw(s, data):
-    """Bytes into the subsystem; what comes back, and ssh's own word."""
-    done = run(s, "ssh", "-F", s.dir / "ssh_config", "-T", "-s", "alice+osv1@127.0.0.1", "sftp", stdin=data, status=None)
-    return done.stdout, done.stderr
-
-
-def answers(data):
+def raw(s, data, replies):
+    """Bytes into the subsystem; so many answers, and ssh's own words.  (sftp-server, told of the end, answers nothing more.)"""
+    one = s.begin("alice+osv1", "sftp", options=("-T", "-s"), bufsize=0)
+    one.stdin.write(data)
     found = []
-    while data:
-        size = int.from_bytes(data[:4], "big")
-        found.append(data[4 : 4 + size])
-        data = data[4 + size :]
-    return found
+    while len(found) < replies and len(head := one.stdout.read(4)) == 4:
+        left = int.from_bytes(head, "big")
+        body = b""
+        while left > len(body) and (more := one.stdout.read(left - len(body))):
+            body += more
+        found.append(body)
+    return found, one.communicate(timeout=60)[1]
 
 
 def test_an_unknown_extension_is_refused_and_the_session_lives(s):
-    out, err = raw(s, INIT + packet(200, 7, text(b"evil@example.org"), b"x" * 50) + packet(16, 8, text(b".")))
-    replies = answers(out)
+    replies, err = raw(s, INIT + packet(200, 7, text(b"evil@example.org"), b"x" * 50) + packet(16, 8, text(b".")), 3)
     assert replies[0][0] == 2
     assert replies[1][:9] == bytes([101]) + (7).to_bytes(4, "big") + (8).to_bytes(4, "big"), replies[1]
     assert replies[2][0] == 104 and replies[2][1:5] == (8).to_bytes(4, "big"), err
@@ -251,7 +249,7 @@ def test_an_unknown_extension_is_refused_and_the_session_lives(s):
 
 def test_a_packet_that_cannot_be_ends_the_channel_with_its_reason(s):
     for head in (b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff\x06"):
-        out, err = raw(s, INIT + head + b"\0" * 100)
+        out, err = raw(s, INIT + head + b"\0" * 100, 2)
         assert b"lodge: denied [protocol]" in err, (head, out, err)
     assert s.ssh("alice+osv1", "echo alive").stdout == b"alive\n"
 
@@ -263,6 +261,7 @@ def test_a_name_of_any_bytes_is_shown_safely(s, home):
         INIT
         + packet(3, 1, text(name), (0x1A).to_bytes(4, "big"), (0).to_bytes(4, "big"))
         + packet(3, 2, text(b"n" * 4096), (1).to_bytes(4, "big"), (0).to_bytes(4, "big")),
+        3,
     )
     assert os.fsencode(home) + b"/" + name in [os.fsencode(p) for p in home.iterdir()], (out, err)
     wait_for(lambda: not s.sessions(), "the end of her session")

@@ -31,7 +31,7 @@ def target_change(site):
 def site(request):
     yield from kept(
         request,
-        Site("--no-code", "--set", "RekeyBytes=1M", "--set", "AcceptEnv=LANG LC_* SITE_?", before=target_change),
+        Site("--no-code", "--set", "RekeyBytes=1M", "--set", "RekeyInterval=2s", "--set", "AcceptEnv=LANG LC_* SITE_?", before=target_change),
     )
 
 
@@ -156,7 +156,7 @@ def test_unknown_channels_are_refused_with_our_words(odd, caplog):
     for kind in ("nonsense@example.org", "x11", "auth-agent@openssh.com", "direct-streamlocal@openssh.com"):
         caplog.clear()
         with pytest.raises(paramiko.ChannelException):
-            transport.open_channel(kind)
+            transport.open_channel(kind, src_addr=("127.0.0.1", 1))
         assert "lodge: denied [not-supported]" in caplog.text
 
 
@@ -200,6 +200,15 @@ def test_new_keys_by_volume_on_both_legs(s):
     assert key_exchanges(done.stderr.decode(errors="replace")) > 2, "the engineer's leg"
     after = log.read_text(errors="replace").count("SSH2_MSG_KEXINIT received")
     assert after - before > 2, "the target's leg"
+
+
+def test_new_keys_by_time(s):
+    log = s.dir / "osv1/sshd.log"
+    before = log.read_text(errors="replace").count("SSH2_MSG_KEXINIT received")
+    done = s.ssh("alice+osv1", "for i in 1 2 3 4 5; do echo $i; sleep 1; done", options=("-T", "-v"))
+    assert done.stdout == b"1\n2\n3\n4\n5\n"
+    assert key_exchanges(done.stderr.decode(errors="replace")) > 1, "the engineer's leg"
+    assert log.read_text(errors="replace").count("SSH2_MSG_KEXINIT received") - before > 1, "the target's leg"
 
 
 def test_no_more_memory_when_a_side_stops_reading(s):
