@@ -42,11 +42,13 @@ struct channel *
 channel_add(struct door *d)
 {
 	struct channel *c, **last;
-	size_t count = 0;
+	size_t open = 0, all = 0;
 
-	for (last = &d->session->channels; *last != NULL; last = &(*last)->next)
-		count++;
-	if (count >= SESSION_CHANNELS_MAX || (c = calloc(1, sizeof(*c))) == NULL)
+	for (last = &d->session->channels; *last != NULL; last = &(*last)->next) {
+		all++;
+		open += !(*last)->here_closed; /* those that the client closed are on their way out */
+	}
+	if (open >= SESSION_CHANNELS_MAX || all >= 2 * SESSION_CHANNELS_MAX || (c = calloc(1, sizeof(*c))) == NULL)
 		return (NULL);
 	c->session = d->session;
 	c->door = d;

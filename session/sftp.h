@@ -7,8 +7,8 @@
  * session lives.  Answers stream behind their heads, and each must answer something that was asked and be of the kind that
  * may answer it.
  *
- * Memory is bounded whatever the peers send: SFTP_ASK_MAX of the engineer's stream, the head of one answer, the tables of what is
- * open and asked (sftp_table.h), SFTP_KEPT_MAX bytes of our own answers, and what digests keep (image.h).
+ * Memory is bounded whatever the peers send: SFTP_ASK_MAX of the engineer's stream, the head of one answer, the
+ * tables of what is open and asked (sftp_table.h), SFTP_KEPT_MAX bytes of our own answers, and what digests keep (image.h).
  */
 #ifndef SESSION_SFTP_H
 #define SESSION_SFTP_H

@@ -32,7 +32,7 @@ TREE = {
     "deep/it's $HOME; x": b"no shell reads this\n",
     **{f"many/{n}": b"%d\n" % n * n for n in range(40)},
 }
-PATIENCE = 300  # seconds that one client may take
+PATIENCE = 180  # seconds that one client may take
 
 
 @dataclasses.dataclass(frozen=True)

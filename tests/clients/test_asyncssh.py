@@ -6,7 +6,6 @@ import hashlib
 
 import asyncssh
 import pytest
-from ground import PATIENCE
 
 pytestmark = pytest.mark.client("asyncssh")
 feature = pytest.mark.feature
@@ -32,7 +31,7 @@ def run(case, what):
         async with connected(case) as connection:
             await what(connection)
 
-    asyncio.run(asyncio.wait_for(main(), PATIENCE))
+    asyncio.run(asyncio.wait_for(main(), 60))
 
 
 @feature("exec")

@@ -156,7 +156,7 @@ def test_a_shell_with_a_terminal(case):
     one.sendline("stty size")
     one.expect_exact("44 120")
     one.sendline("sleep 900")
-    wait_for(lambda: case.ground.site.target_processes("sleep 900"), "her job")
+    wait_for(lambda: case.ground.site.target_processes("^sleep 900"), "her job")
     one.send("\x03")
     one.sendline("echo status $?")
     one.expect_exact("status 130")
@@ -196,9 +196,9 @@ def test_terminal_modes(case):
 def test_a_closed_terminal_hangs_up(case):
     one = pexpect.spawn("ssh", [*case.ssh("-tt")[1:], "sleep 901"], env=case.ground.env, timeout=60)
     case.ground.site.terminals.append(one)
-    wait_for(lambda: case.ground.site.target_processes("sleep 901"), "her job")
+    wait_for(lambda: case.ground.site.target_processes("^sleep 901"), "her job")
     one.close(force=True)
-    wait_for(lambda: not case.ground.site.target_processes("sleep 901"), "its end")
+    wait_for(lambda: not case.ground.site.target_processes("^sleep 901"), "its end")
     case.compare(early=True)
 
 

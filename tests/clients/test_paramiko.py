@@ -69,7 +69,7 @@ def test_streams(case, client):
 @feature("shell")
 def test_shell(case, client):
     shell = client.invoke_shell("vt100", 99, 33)
-    shell.settimeout(60)
+    shell.settimeout(20)
     shell.send("stty size; exit 6\r")
     said = b""
     while piece := shell.recv(4096):

@@ -129,8 +129,8 @@ def ledger_compare(heard, files, operations):
     for f in files:
         if f["result"].startswith("failed") and f["bytes"] == 0 and not logged[f["path"], 0, 0]:
             continue  # never opened there, so never closed
-        up = f["bytes"] if f["op"] == "upload" else 0
-        down = f["bytes"] if f["op"] == "download" else 0
+        up = f["bytes"] if f["op"] == "upload" else f.get("written", 0)
+        down = f["bytes"] if f["op"] == "download" else f.get("read", 0)
         entered[f["path"], down, up] += 1
     for what, count in (logged - entered).items():
         wrong.append(f"sftp-server closed {what} {count} times more than the ledger says")
@@ -144,9 +144,11 @@ def ledger_compare(heard, files, operations):
 
 
 def carried_compare(op, path, home, files):
-    """Is there an entry of this file with the digest that sha256sum prints for it now?"""
+    """Is there an entry of this file with the digest that sha256sum prints for it now?  scp's may name a directory, and
+    then what the source called the file (session/transfer.h)."""
     path = pathlib.Path(path)
-    mine = [f for f in files if f["op"] == op and pathlib.Path(home, f["path"]) == path]
+    called = lambda f: [pathlib.Path(home, f["path"]), pathlib.Path(home, f["path"], f.get("name", ""))]
+    mine = [f for f in files if f["op"] == op and path in called(f)]
     if not mine:
         return [f"no ledger entry: {op} {path}; there are {len(files)}: {[(f['op'], f['path']) for f in files[:3]]}"]
     size, hashed = path.stat().st_size, digest(path)

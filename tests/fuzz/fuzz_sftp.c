@@ -75,12 +75,15 @@ target_sees_what_is_granted(struct bytes seen, unsigned capabilities)
 	}
 }
 
-/* To the engineer: whole packets of the target's and ours between them. */
+/* To the engineer: whole packets of the target's and ours between them; ours are known by their words. */
 static void
-engineer_sees_packets(struct bytes seen, struct bytes sent)
+engineer_sees_packets(struct bytes seen, struct bytes sent, struct bytes init)
 {
 	struct reader r = reader_of(seen), s = reader_of(sent);
 
+	/* A client of a version before 3 gets none. */
+	if (init.len < 9 || ((init.at[5] | init.at[6] | init.at[7]) == 0 && init.at[8] < 3))
+		return;
 	while (s.left > 0 && r.left > 0) {
 		struct reader at = r, target = s;
 		struct bytes mine, theirs;
@@ -117,7 +120,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	played_must_equal(&whole, &ones);
 	target_sees_what_is_granted(fifo_bytes(&whole.to_target), of.capabilities);
 	if (whole.trouble[0] == '\0')
-		engineer_sees_packets(fifo_bytes(&whole.to_engineer), fifo_bytes(&whole.from_target));
+		engineer_sees_packets(fifo_bytes(&whole.to_engineer), fifo_bytes(&whole.from_target),
+		    fifo_bytes(&whole.from_engineer));
 	played_free(&whole);
 	played_free(&ones);
 	return (0);

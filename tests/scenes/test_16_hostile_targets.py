@@ -81,7 +81,7 @@ def undisturbed(s, target):
 def visit(s, target, play, *words, stdin=b""):
     """A command on osv1 while it plays that."""
     target.play = play
-    done = s.ssh("alice+osv1", *(words or ("command",)), stdin=stdin)
+    done = s.ssh("alice+osv1", *(words or ("command",)), stdin=stdin or b"input\n")
     assert not set(done.stderr) & set(b"\x1b\x07\x9b\r"), done.stderr[:1000]
     return done
 
@@ -581,27 +581,6 @@ def requests_that_are_cut_short(b):
 
 
 @inside(out=b"hello\n")
-def floods(b):
-    channel = running(b)
-    flood = [
-        (MSG_IGNORE, EVIL), (MSG_DEBUG, True, EVIL, ""), (MSG_GLOBAL_REQUEST, "hostkeys-00@openssh.com", False, "x"),
-        (MSG_GLOBAL_REQUEST, "keepalive@openssh.com", True), (MSG_CHANNEL_REQUEST, channel, "keepalive@openssh.com", True),
-        (MSG_GLOBAL_REQUEST, EVIL, True), (MSG_UNIMPLEMENTED, 3), (MSG_REQUEST_SUCCESS,), (200, "what is this"),
-        (MSG_CHANNEL_REQUEST, channel, "nonsense", True), (MSG_CHANNEL_OPEN, "session", 1, 1, 1),
-        (MSG_CHANNEL_WINDOW_ADJUST, channel, 1), (MSG_CHANNEL_DATA, channel, b""), (MSG_USERAUTH_BANNER, EVIL, ""),
-    ]
-    reader = threading.Thread(target=b.drain)
-    reader.start()
-    for _ in range(1000):
-        for number, *fields in flood:
-            b.send(number, *fields)
-    b.send(MSG_CHANNEL_DATA, channel, b"hello\n")
-    b.send(MSG_CHANNEL_REQUEST, channel, "exit-status", False, 0)
-    b.send(MSG_CHANNEL_CLOSE, channel)
-    reader.join()
-
-
-@inside(out=b"hello\n")
 def extended_bytes_of_no_known_kind(b):
     channel = running(b)
     for kind in (0, 2, 0xFFFFFFFF):
@@ -641,6 +620,63 @@ def keys_without_an_exchange(b):
     b.send(MSG_NEWKEYS)
     b.send(MSG_KEX_ECDH_REPLY, b"", b"", b"")
     b.drain()
+
+
+@inside(69, "target-gone")
+def confirms_again_with_packets_of_no_size(b):
+    """libssh takes the size before it looks at it, and would then cut what is written into pieces of nothing, for ever."""
+    channel = running(b)
+    b.send(MSG_CHANNEL_OPEN_SUCCESS, channel, 7, 1 << 21, 0)
+    b.drain()
+
+
+@inside(69, "target-gone")
+def more_bytes_than_the_window_allows(b):
+    """They must not vanish in the middle of a stream that goes on."""
+    channel = running(b)
+    for _ in range(400):
+        b.send(MSG_CHANNEL_DATA, channel, b"x" * 32768)
+    b.finish(channel)
+
+
+FLOODS = {  # of what may be ignored, or answered, or both
+    "ignore": (MSG_IGNORE, EVIL),
+    "debug": (MSG_DEBUG, True, EVIL, ""),
+    "unimplemented": (MSG_UNIMPLEMENTED, 3),
+    "unknown": (200, "what is this"),
+    "host keys": (MSG_GLOBAL_REQUEST, "hostkeys-00@openssh.com", False, "x"),
+    "keepalive": (MSG_GLOBAL_REQUEST, "keepalive@openssh.com", True),
+    "global request": (MSG_GLOBAL_REQUEST, EVIL, True),
+    "tcpip-forward": (MSG_GLOBAL_REQUEST, "tcpip-forward", True, "127.0.0.1", 22),
+    "answer": (MSG_REQUEST_SUCCESS,),
+    "channel keepalive": (MSG_CHANNEL_REQUEST, 0, "keepalive@openssh.com", True),
+    "channel request": (MSG_CHANNEL_REQUEST, 0, "nonsense", True),
+    "channel": (MSG_CHANNEL_OPEN, "session", 1, 1, 1),
+    "window": (MSG_CHANNEL_WINDOW_ADJUST, 0, 1),
+    "nothing": (MSG_CHANNEL_DATA, 0, b""),
+    "banner": (MSG_USERAUTH_BANNER, EVIL, ""),
+}
+
+
+@pytest.mark.parametrize("what", FLOODS)
+def test_floods(s, target, what):
+    number, *fields = FLOODS[what]
+
+    def play(b):
+        channel = running(b)
+        if number >= 90 and number != MSG_CHANNEL_OPEN:
+            fields[0] = channel
+        reader = threading.Thread(target=b.drain)
+        reader.start()
+        for _ in range(3000):
+            b.send(number, *fields)
+        b.send(MSG_CHANNEL_DATA, channel, b"hello\n")
+        b.send(MSG_CHANNEL_REQUEST, channel, "exit-status", False, 0)
+        b.send(MSG_CHANNEL_CLOSE, channel)
+        reader.join()
+
+    done = visit(s, target, play)
+    assert (done.returncode, done.stdout) == (0, b"hello\n"), (done.returncode, done.stdout, done.stderr[:2000])
 
 
 @pytest.mark.parametrize("name", INSIDE)

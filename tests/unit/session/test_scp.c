@@ -130,6 +130,33 @@ static const struct talk {
         "\"whole\":false,\"sha256\":null,\"why\":\"not accepted\",\"from_ms\":2000,\"to_ms\":2000,"
         "\"result\":\"unfinished\"}}\n"},
 
+    {"times that are not taken", TRANSFER_SCP_UP, "scp -p -t x",
+        {K("\0"), S("T1 0 1 0\n"), K("\1scp: no times\n"), S("C0644 0 f\n"), K("\0"), S("\0"), K("\0")},
+        "{\"operation\":{\"op\":\"upload\",\"path\":\"x\",\"ms\":3000,\"result\":\"failed: scp: no times\"}}\n"
+        "{\"file\":{\"op\":\"upload\",\"path\":\"x\",\"name\":\"f\",\"mode\":\"0644\",\"bytes\":0,\"size\":0,"
+        "\"whole\":true,\"sha256\":\"" SHA_EMPTY "\",\"from_ms\":4000,\"to_ms\":7000,\"result\":\"ok\"}}\n"},
+    {"an end that is not taken", TRANSFER_SCP_DOWN, "scp -r -f x",
+        {K("\0"), S("D0755 0 x\n"), K("\0"), S("E\n"), K("\1no\n"), S("C0644 0 x\n"), K("\0"), S("\0"), K("\0")},
+        "{\"operation\":{\"op\":\"download\",\"path\":\"x\",\"ms\":5000,\"result\":\"failed: no\"}}\n"
+        "{\"file\":{\"op\":\"download\",\"path\":\"x\",\"name\":\"x\",\"mode\":\"0644\",\"bytes\":0,\"size\":0,"
+        "\"whole\":true,\"sha256\":\"" SHA_EMPTY "\",\"from_ms\":6000,\"to_ms\":9000,\"result\":\"ok\"}}\n"},
+    {"the source gives up", TRANSFER_SCP_DOWN, "scp -f *.log", {K("\0"), S("\2scp: fatal\x1b\n"), S("anything\n")},
+        "{\"operation\":{\"op\":\"download\",\"path\":\"\",\"ms\":2000,\"result\":\"failed: scp: fatal \"}}\n"},
+    {"a pattern at home", TRANSFER_SCP_DOWN, "scp -f *.log",
+        {K("\0"), S("C0644 0 a.log\n"), K("\0"), S("\0"), K("\0")},
+        "{\"file\":{\"op\":\"download\",\"path\":\"a.log\",\"name\":\"a.log\",\"mode\":\"0644\",\"bytes\":0,"
+        "\"size\":0,\"whole\":true,\"sha256\":\"" SHA_EMPTY
+        "\",\"from_ms\":2000,\"to_ms\":5000,\"result\":\"ok\"}}\n"},
+    {"no status behind a file", TRANSFER_SCP_UP, "scp -t x", {K("\0"), S("C0644 5 f\n"), K("\0"), S("hello!")},
+        UNREADABLE(4000) "{\"file\":{\"op\":\"upload\",\"path\":\"x\",\"name\":\"f\",\"mode\":\"0644\",\"bytes\":5,"
+                         "\"size\":5,"
+                         "\"whole\":false,\"sha256\":null,\"why\":\"not complete\",\"from_ms\":2000,\"to_ms\":4000,"
+                         "\"result\":\"unfinished\"}}\n"},
+    {"a command that is no scp", TRANSFER_SCP_UP, "sudo scp -t x",
+        {K("\0"), S("C0644 0 f\n"), K("\0"), S("\0"), K("\0")},
+        "{\"file\":{\"op\":\"upload\",\"path\":\"f\",\"name\":\"f\",\"mode\":\"0644\",\"bytes\":0,\"size\":0,"
+        "\"whole\":true,\"sha256\":\"" SHA_EMPTY "\",\"from_ms\":2000,\"to_ms\":5000,\"result\":\"ok\"}}\n"},
+
     /* Whoever does not wait is read as the other side reads it. */
     {"all at once, up", TRANSFER_SCP_UP, "scp -t x",
         {S("C0644 5 f\nhello\0C0644 5 g\nhello\0"), K("\0"), K("\0\0"), K("\1no\n"), K("\0")},

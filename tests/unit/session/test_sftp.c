@@ -1,4 +1,7 @@
-/* SFTP: what passes, what is refused and how, and what the ledger says; whole, cut at every byte, and hostile. */
+/*
+ * SFTP: what passes, what is refused and how, and what the ledger says; whole, cut at every byte, and hostile.  Long for its
+ * tables, and one thing: they are steps of the same two streams.
+ */
 #include "bench.h"
 #include "sftp.h"
 #include "sftp_table.h"
@@ -797,6 +800,46 @@ files_are_told_as_they_were(void **state)
 	}
 }
 
+/* What is set is told with its values; a success where there can be none is not taken for one. */
+static void
+attributes_and_odd_statuses(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	channel_open(&b, BOTH);
+	packet_feed(&b, FROM_ENGINEER, SFTP_SETSTAT, "usuquuuuuuss", 1U, "/f", 0x8000000fU, (uint64_t)7, 1000U,
+	    100U, 0104755U, 5U, 6U, 1U, "name", "value");
+	answer(&b, 1, SFTP_S_OK);
+	assert_string_equal(bench_facts(&b),
+	    "{\"operation\":{\"op\":\"setstat\",\"path\":\"/f\",\"size\":7,\"uid\":1000,\"gid\":100,"
+	    "\"mode\":\"4755\",\"mtime\":6,\"ms\":1000,\"result\":\"ok\"}}\n");
+	wire_clear(&b.facts);
+	file_open(&b, "/r", 1, "r");
+	packet_feed(&b, FROM_ENGINEER, SFTP_READ, "usqu", 1U, "r", (uint64_t)0, 10U);
+	answer(&b, 1, SFTP_S_OK);
+	file_close(&b, "r");
+	assert_non_null(strstr(bench_facts(&b), "\"result\":\"failed: ok is no answer to this\"}}\n"));
+	wire_clear(&b.facts);
+	packet_feed(&b, FROM_ENGINEER, SFTP_OPEN, "usuu", 1U, "/o", 1U, 0U);
+	answer(&b, 1, SFTP_S_OK);
+	assert_non_null(strstr(bench_facts(&b), "\"why\":\"not opened\""));
+	assert_non_null(strstr(bench_facts(&b), "\"result\":\"failed: ok is no answer to this\"}}\n"));
+	wire_clear(&b.facts);
+	file_open(&b, "/w", 26, "w");
+	packet_feed(&b, FROM_ENGINEER, SFTP_CLOSE, "us", 1U, "w");
+	answer(&b, 1, 77);
+	assert_non_null(strstr(bench_facts(&b), "\"result\":\"failed: status 77\"}}\n"));
+	packet_feed(&b, FROM_ENGINEER, SFTP_OPENDIR, "us", 1U, "/d");
+	assert_int_equal(packet_feed(&b, FROM_TARGET, SFTP_HANDLE, "us", 1U, "d"), 0);
+	packet_feed(&b, FROM_ENGINEER, SFTP_FSETSTAT, "usuq", 1U, "d", (uint32_t)SFTP_A_SIZE, (uint64_t)0);
+	answer(&b, 1, SFTP_S_FAILURE);
+	assert_non_null(
+	    strstr(bench_facts(&b), "\"path\":\"/d\",\"size\":0,\"ms\":1000,\"result\":\"failed: failure\""));
+	assert_false(b.failed);
+	bench_close(&b);
+}
+
 /* The target may answer in any order, also CLOSE before what came before it; the fact waits for all. */
 static void
 answers_in_any_order(void **state)
@@ -968,6 +1011,7 @@ main(void)
 	    cmocka_unit_test(names_are_bounded),
 	    cmocka_unit_test(names_are_shown_safely),
 	    cmocka_unit_test(files_are_told_as_they_were),
+	    cmocka_unit_test(attributes_and_odd_statuses),
 	    cmocka_unit_test(answers_in_any_order),
 	    cmocka_unit_test(ends_are_entered),
 	    cmocka_unit_test(ends_are_bounded),

@@ -368,6 +368,8 @@ class Target(paramiko.ServerInterface):
         time.sleep(0.5)  # paramiko waits for ever when it should answer in an exchange of its own
         try:
             self.answers = [request_answered(channel, name, b"") for name in self.asks]
+            if channel.closed:  # paramiko says so before it has: keys made anew now would hold that up for ever
+                return
             if self.then is not None:
                 self.transport.add_server_key(self.then)
             self.transport.renegotiate_keys()
