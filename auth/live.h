@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LIVE_LEGS 17     /* key exchanges of one connection: the outer one, and those nested in it (session/nest.h) */
+#define LIVE_LEGS 17 /* key exchanges of one connection: the outer one, and those nested in it (session/nest.h) */
 #define LIVE_HASH_MAX 64 /* SHA-512 */
 #define LIVE_LOGIN_SIZE 256
 #define LIVE_PERSON_SIZE 65

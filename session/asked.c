@@ -132,8 +132,8 @@ forward_open(struct door *d, ssh_message m, const char *host, int port)
 	c->opening = m;
 	c->kind = ASK_FORWARD;
 	c->command = place_print(host, port);
-	c->originator = place_print(
-	    originator == NULL ? "" : originator, ssh_message_channel_request_open_originator_port(m));
+	c->originator =
+	    place_print(originator == NULL ? "" : originator, ssh_message_channel_request_open_originator_port(m));
 	if (c->command == NULL || c->originator == NULL)
 		log_fatal("out of memory");
 	question_ask(c);
@@ -265,7 +265,8 @@ env_take(struct channel *c, const char *name, const char *value)
 		snprintf(c->zone, sizeof(c->zone), "%s", value); /* in which our own words tell times */
 		return (1);
 	}
-	if (!env_is_passed(&c->session->set, name) || c->env_count == CHANNEL_ENV_MAX || strlen(name) + strlen(value) > 1024) {
+	if (!env_is_passed(&c->session->set, name) || c->env_count == CHANNEL_ENV_MAX ||
+	    strlen(name) + strlen(value) > 1024) {
 		refused_tell(c->session, "env", REASON_ENV, name);
 		return (0);
 	}

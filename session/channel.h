@@ -91,7 +91,7 @@ struct channel {
 	char signal_due[32];
 	struct flow flow_in, flow_out, flow_err;
 	struct transfer *transfer; /* rules and ledger of a channel that carries files; or NULL */
-	int in_ended, out_ended; /* EOF was passed on */
+	int in_ended, out_ended;   /* EOF was passed on */
 	struct screen screen;
 	int told; /* policy was told that it runs */
 

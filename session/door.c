@@ -285,8 +285,8 @@ messages_take(struct door *d)
 	ssh_message m;
 	int moved = 0;
 
-	while (!d->leg.over && d->session->state != SESSION_LEAVING && (d->login == NULL || !login_waits(d->login)) &&
-	       (m = ssh_message_get(d->leg.ssh)) != NULL) {
+	while (!d->leg.over && d->session->state != SESSION_LEAVING &&
+	       (d->login == NULL || !login_waits(d->login)) && (m = ssh_message_get(d->leg.ssh)) != NULL) {
 		moved = 1;
 		message_take(d, m);
 	}
@@ -299,7 +299,8 @@ exchange_done(struct door *d)
 	d->state = DOOR_LOGIN;
 	if (!door_is_nested(d))
 		d->session->state = SESSION_LOGIN;
-	log_debug("door %u: key exchange: %s, %s", d->number, ssh_more_kex(d->leg.ssh), ssh_more_cipher(d->leg.ssh));
+	log_debug(
+	    "door %u: key exchange: %s, %s", d->number, ssh_more_kex(d->leg.ssh), ssh_more_cipher(d->leg.ssh));
 }
 
 /* 1 when it moved. */
@@ -391,12 +392,16 @@ doors_unsent(const struct session *s)
 void
 doors_sweep(struct session *s)
 {
-	for (struct door *d = s->door, *gone; d != NULL && (gone = d->next) != NULL;) {
-		if (!gone->leg.over || asked_channels(gone) > 0 || !nest_is_done(gone)) {
-			d = gone;
+	struct door *d, **at;
+
+	if (s->door == NULL)
+		return;
+	for (at = &s->door->next; (d = *at) != NULL;) {
+		if (!d->leg.over || asked_channels(d) > 0 || !nest_is_done(d)) {
+			at = &d->next;
 			continue;
 		}
-		d->next = gone->next;
-		door_free(gone, NULL);
+		*at = d->next;
+		door_free(d, NULL);
 	}
 }

@@ -201,7 +201,7 @@ step_refused(struct channel *c)
 		break;
 	case ENTRY_START:
 		channel_refuse(c, REASON_TARGET_GONE,
-		    is_subsystem(c)          ? "the target has no such subsystem"
+		    is_subsystem(c)        ? "the target has no such subsystem"
 		    : c->kind == ASK_SHELL ? "the target gives no shell"
 		                           : "the target does not run the command");
 		break;

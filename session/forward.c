@@ -76,7 +76,8 @@ forward_speaks(const struct flow *f)
 	static const char first[FORWARD_FIRST + 1] = "SSH-"; /* RFC 4253 4.2 */
 	size_t len = f->to - f->from;
 
-	if (f->delivered > 0 || len == 0 || memcmp(f->piece + f->from, first, len < FORWARD_FIRST ? len : FORWARD_FIRST) != 0)
+	if (f->delivered > 0 || len == 0 ||
+	    memcmp(f->piece + f->from, first, len < FORWARD_FIRST ? len : FORWARD_FIRST) != 0)
 		return (FORWARD_OTHER);
 	return (len < FORWARD_FIRST ? FORWARD_UNCLEAR : FORWARD_SSH);
 }
@@ -132,9 +133,9 @@ forward_leave(struct channel *c)
 
 	if (c->visit == NULL || !c->visit->has_socket || c->here == NULL)
 		return;
-	o = json_pack("{s:{s:s, s:s, s:I, s:I, s:b}}", "forward", "to", c->command, "from", c->originator, "bytes_in",
-	    (json_int_t)c->flow_in.delivered, "bytes_out", (json_int_t)c->flow_out.delivered, "contents",
-	    (int)c->session->set.forward_contents);
+	o = json_pack("{s:{s:s, s:s, s:I, s:I, s:b}}", "forward", "to", c->command, "from", c->originator,
+	    "bytes_in", (json_int_t)c->flow_in.delivered, "bytes_out", (json_int_t)c->flow_out.delivered,
+	    "contents", (int)c->session->set.forward_contents);
 	if (o == NULL || (text = json_dumps(o, JSON_COMPACT)) == NULL)
 		log_fatal("out of memory");
 	json_decref(o);

@@ -201,7 +201,9 @@ leg_end(struct leg *l, const char *text)
 		ssh_event_free(l->event);
 		l->event = NULL;
 	}
-	if (!leg_is_gone(l)) {
+	if (!leg_is_gone(l) && l->silent)
+		ssh_silent_disconnect(l->ssh);
+	else if (!leg_is_gone(l)) {
 		if (text != NULL)
 			(void)ssh_session_set_disconnect_message(l->ssh, text);
 		ssh_disconnect(l->ssh);

@@ -31,7 +31,8 @@ struct leg {
 	struct watch *watch;
 	leg_on_wake *wake;
 	void *ctx;
-	int over; /* the connection is gone */
+	int over;   /* the connection is gone */
+	int silent; /* at the end no SSH_MSG_DISCONNECT: it would overtake the exit status in an OpenSSH client */
 	/* Is the peer there? */
 	uint64_t packets_seen;
 	int64_t heard_ms; /* boot clock */

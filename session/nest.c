@@ -161,7 +161,8 @@ nest_login(struct door *d, ssh_message m)
 
 	if (ssh_message_subtype(m) == SSH_AUTH_METHOD_PUBLICKEY &&
 	    ssh_message_auth_publickey_state(m) != SSH_PUBLICKEY_STATE_VALID) {
-		(void)ssh_message_auth_reply_pk_ok_simple(m); /* some clients take no yes before they have proved it */
+		(void)ssh_message_auth_reply_pk_ok_simple(
+		    m); /* some clients take no yes before they have proved it */
 		return;
 	}
 	account_take(d, user == NULL ? "" : user);

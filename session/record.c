@@ -7,8 +7,9 @@
 #include "base/loop.h"
 #include "base/ring.h"
 
-#define ROOM_KEPT 8192         /* of the ring, for small frames */
-#define LATE_MAX (1024 * 1024) /* bytes of small frames that wait; more: this session is broken */
+#define ROOM_KEPT 8192 /* of the ring, for small frames */
+#define LATE_MAX \
+	(16 * 1024 * 1024) /* bytes of small frames that wait (64 ledgers at their end); more: it is broken */
 
 /* A small frame that waits for room. */
 struct late {

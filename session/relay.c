@@ -186,8 +186,7 @@ piece_pass(struct channel *c, const struct way *w, struct bytes piece)
 static int
 answers_have_room(const struct channel *c, const struct way *w)
 {
-	return (c->transfer == NULL || w->type != FRAME_IN ||
-	        fifo_bytes(&c->flow_out.due).len < RULED_MAX);
+	return (c->transfer == NULL || w->type != FRAME_IN || fifo_bytes(&c->flow_out.due).len < RULED_MAX);
 }
 
 /* The first bytes of a forwarded connection, while they are too few to tell what it speaks. */

@@ -23,7 +23,7 @@ struct channel;
 struct flow {
 	uint64_t received, recorded, delivered; /* bytes */
 	uint64_t added;                         /* of ours, among those delivered */
-	uint8_t *piece;                         /* RELAY_PIECE bytes, made when needed; what is held of the last one: */
+	uint8_t *piece; /* RELAY_PIECE bytes, made when needed; what is held of the last one: */
 	uint32_t from, to;
 	struct fifo due; /* of a flow that is ruled (transfer.h): what may go on, in its stead */
 };

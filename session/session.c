@@ -87,8 +87,10 @@ is_over(struct session *s)
 	}
 	if (s->state != SESSION_LEAVING)
 		return (0);
-	if (clock_boot_ms() >= s->leave_by_ms)
+	if (clock_boot_ms() >= s->leave_by_ms) {
+		s->door->leg.silent = s->client_leaves; /* it was told, and is slow */
 		return (1);
+	}
 	for (const struct channel *c = s->channels; c != NULL; c = c->next)
 		if (c->state != CHANNEL_OVER)
 			return (0);

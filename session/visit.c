@@ -159,8 +159,8 @@ transfers_say(const struct transfer_sum *t, struct channel *to)
 	text_bytes(down, sizeof(down), t->bytes_down);
 	if (t->refused > 0)
 		snprintf(refused, sizeof(refused), ", %u refused", t->refused);
-	snprintf(line, sizeof(line), "lodge: files: %u up (%s), %u down (%s)%s", t->files_up, up, t->files_down, down,
-	    refused);
+	snprintf(line, sizeof(line), "lodge: files: %u up (%s), %u down (%s)%s", t->files_up, up, t->files_down,
+	    down, refused);
 	channel_say(to, line);
 }
 
@@ -477,7 +477,8 @@ messages_refuse(struct visit *v)
 
 	while (!v->leg.over && (m = ssh_message_get(v->leg.ssh)) != NULL) {
 		if (ssh_message_type(m) == SSH_REQUEST_CHANNEL_OPEN)
-			(void)ssh_more_refuse_channel(m, OPEN_PROHIBITED, "a target opens no channel through Lodge");
+			(void)ssh_more_refuse_channel(
+			    m, OPEN_PROHIBITED, "a target opens no channel through Lodge");
 		else
 			(void)ssh_message_reply_default(m);
 		ssh_message_free(m);

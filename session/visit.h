@@ -49,7 +49,7 @@ struct visit {
 	struct transfer_sum {
 		uint32_t files_up, files_down, refused;
 		uint64_t bytes_up, bytes_down;
-	} transfers; /* of channels that have ended, for the receipt */
+	} transfers;        /* of channels that have ended, for the receipt */
 	enum reason reason; /* why it is OVER */
 
 	/* the recorder's last word */

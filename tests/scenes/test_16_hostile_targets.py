@@ -6,8 +6,8 @@ words for it reaches her terminal raw; another visit goes on all the while; no p
 
 import os
 import re
-import signal
 import struct
+import subprocess
 import threading
 import time
 
@@ -21,7 +21,8 @@ from site_of_lodge import wait_for
 
 SITE_WORDS = ("--no-code",)
 MSG_DISCONNECT, MSG_IGNORE, MSG_UNIMPLEMENTED, MSG_DEBUG = 1, 2, 3, 4
-MSG_USERAUTH_BANNER, MSG_USERAUTH_INFO_REQUEST, MSG_GLOBAL_REQUEST, MSG_REQUEST_SUCCESS = 53, 60, 80, 81
+MSG_USERAUTH_BANNER, MSG_USERAUTH_INFO_REQUEST, MSG_GLOBAL_REQUEST = 53, 60, 80
+MSG_REQUEST_SUCCESS, MSG_REQUEST_FAILURE = 81, 82
 EVIL = "\x1b]0;evil\x07\x1b[31mred\x9b2J\r\n"  # what must not reach a terminal
 ENTER = 61  # seconds: more than a visit may take to begin (session/visit.h)
 
@@ -631,6 +632,13 @@ def confirms_again_with_packets_of_no_size(b):
 
 
 @inside(69, "target-gone")
+def a_banner_after_the_login(b):
+    running(b)
+    b.send(MSG_USERAUTH_BANNER, EVIL, "")
+    b.drain()
+
+
+@inside(69, "target-gone")
 def more_bytes_than_the_window_allows(b):
     """They must not vanish in the middle of a stream that goes on."""
     channel = running(b)
@@ -654,7 +662,6 @@ FLOODS = {  # of what may be ignored, or answered, or both
     "channel": (MSG_CHANNEL_OPEN, "session", 1, 1, 1),
     "window": (MSG_CHANNEL_WINDOW_ADJUST, 0, 1),
     "nothing": (MSG_CHANNEL_DATA, 0, b""),
-    "banner": (MSG_USERAUTH_BANNER, EVIL, ""),
 }
 
 
@@ -689,3 +696,190 @@ def test_inside(s, target, name):
         assert b"lodge:" not in done.stderr
     else:
         ended(done, status, reason)
+
+
+# ---- much of it ----
+
+
+def memory_kib(pid):
+    return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{pid}/status").read()).group(1))
+
+
+def test_a_hundred_megabytes_of_standard_error(s, target):
+    block = os.urandom(32768)
+    count = 100 * 1024 * 1024 // len(block)
+
+    def play(b):
+        channel = running(b)
+        window = 1 << 20  # RFC 4254 5.2: what we may send; libssh opens with more
+        for _ in range(count):
+            while window < len(block):
+                _, m = b.until(MSG_CHANNEL_WINDOW_ADJUST)
+                m.get_int()
+                window += m.get_int()
+            b.send(MSG_CHANNEL_EXTENDED_DATA, channel, 1, block)
+            window -= len(block)
+        b.finish(channel, 5)
+
+    target.play = play
+    done = s.ssh("alice+osv1", "command")
+    assert (done.returncode, done.stdout) == (5, b"")
+    assert done.stderr == block * count
+
+
+@pytest.mark.parametrize("window", [0, 0xFFFFFFFF])
+def test_who_takes_nothing_fills_no_memory(s, target, window):
+    """A window of nothing, and one of everything with nobody behind it: what she types waits at her end."""
+    ready, go_on = threading.Event(), threading.Event()
+
+    def play(b):
+        channel = running(b, window=window)
+        ready.set()
+        assert go_on.wait(60)
+        b.send(MSG_CHANNEL_DATA, channel, b"done\n")
+        b.send(MSG_CHANNEL_REQUEST, channel, "exit-status", False, 4)
+        b.send(MSG_CHANNEL_CLOSE, channel)
+        b.drain()
+
+    target.play = play
+    one = s.begin("alice+osv1", "command")
+    feeder = subprocess.Popen(["head", "-c", "60000000", "/dev/zero"], stdout=one.stdin)
+    one.stdin.close()
+    assert ready.wait(30)
+    (session,) = [p for p in s.sessions() if p != s.beside.session]
+    sizes = [memory_kib(session)]
+    until = time.monotonic() + 2
+    while time.monotonic() < until:
+        sizes.append(memory_kib(session))
+        s.beside.check()
+    assert max(sizes) < sizes[0] + 24 * 1024, sizes
+    go_on.set()
+    assert (one.stdout.read(), one.wait(30)) == (b"done\n", 4)
+    feeder.wait(10)
+
+
+# ---- silence: the clock is turned ----
+
+
+def stays(b):
+    b.drain()
+
+
+def silent_after_the_version(b):
+    b.versions()
+    b.drain()
+
+
+def silent_in_the_exchange(b):
+    b.versions()
+    b.raw(b.sealed(b.kexinit()))
+    b.drain()
+
+
+def silent_after_the_exchange(b):
+    exchanged(b)
+    b.drain()
+
+
+def silent_in_the_login(b):
+    exchanged(b)
+    b.until(MSG_SERVICE_REQUEST)
+    b.send(MSG_SERVICE_ACCEPT, "ssh-userauth")
+    b.drain()
+
+
+def lives(b):
+    """Answers that it lives, and nothing else."""
+    while True:
+        number, m = b.recv()
+        if number == MSG_GLOBAL_REQUEST:
+            b.send(MSG_REQUEST_FAILURE)
+
+
+def opens_never(b):
+    entered(b)
+    lives(b)
+
+
+def starts_never(b):
+    entered(b)
+    b.opened()
+    lives(b)
+
+
+def confirms_with_no_size(b):
+    entered(b)
+    b.opened(packet=0)
+    lives(b)
+
+
+SILENCE = [stays, silent_after_the_version, silent_in_the_exchange, silent_after_the_exchange, silent_in_the_login,
+           opens_never, starts_never]
+
+
+def all_silent(s, target, plays):
+    """As many visits as there are plays, each stuck in one of them."""
+    waiting = list(plays)
+    target.play = lambda b: waiting.pop()(b)
+    many = [s.begin("alice+osv1", "command") for _ in plays]
+    wait_for(lambda: not waiting, "all visits")
+    return many
+
+
+def test_who_never_answers_is_left(s, target):
+    many = all_silent(s, target, SILENCE)
+    s.beside.check()
+    assert all(one.poll() is None for one in many)
+    s.turn(ENTER)
+    for one in many:
+        out, err = one.communicate(timeout=30)
+        assert (one.returncode, out) == (69, b""), err
+        assert b"lodge: unreachable [unreachable]" in err, err
+
+
+def falls_silent(b):
+    channel = running(b)
+    b.send(MSG_CHANNEL_DATA, channel, b"hello\n")
+    b.drain()
+
+
+def falls_silent_in_an_exchange(b):
+    channel = running(b)
+    b.send(MSG_CHANNEL_DATA, channel, b"hello\n")
+    b.raw(b.sealed(b.kexinit()))
+    b.drain()
+
+
+def falls_silent_in_a_packet(b):
+    channel = running(b)
+    b.send(MSG_CHANNEL_DATA, channel, b"hello\n")
+    b.raw(b.sealed(bytes([MSG_CHANNEL_DATA]) + packed(channel, b"x" * 1000))[:500])
+    b.drain()
+
+
+def test_who_falls_silent_is_left(s, target):
+    """After ClientAliveCountMax unanswered questions, ClientAliveInterval apart."""
+    many = all_silent(s, target, [falls_silent, falls_silent_in_an_exchange, falls_silent_in_a_packet])
+    for one in many:
+        assert one.stdout.readline() == b"hello\n"
+    for _ in range(8):
+        s.turn(16)
+        until = time.monotonic() + 0.6
+        while time.monotonic() < until:
+            s.beside.check()
+    for one in many:
+        out, err = one.communicate(timeout=30)
+        assert (one.returncode, out) == (69, b""), err
+        assert b"lodge: unreachable [target-gone] the target does not answer any more" in err, err
+
+
+# ---- and at the end ----
+
+
+def test_all_of_it_is_good(s, target):
+    s.beside.check()
+    s.beside.one.stdin.close()
+    assert s.beside.one.wait(20) == 0
+    s.beside.check = lambda: None
+    s.beside.session = None
+    wait_for(lambda: not s.sessions(), "the end of the last session")

@@ -71,6 +71,11 @@ fresh(void)
 	assert_int_equal(site_sh(&site, NULL, "rm -rf now && cp -a good now"), 0);
 }
 
+/* For one file in 256 the last byte is a z already. */
+#define LAST_BYTE_CHANGED                                                   \
+	"f=x/000001.cast.zst.age; b=z; [ \"$(tail -c1 $f)\" = z ] && b=y; " \
+	"truncate -s -1 $f; printf $b >> $f; "
+
 static void
 expect_sh(int status, const char *says, const char *words)
 {
@@ -161,9 +166,7 @@ replay_lists_what_was_carried(void **state)
 	expect_sh(0, "recovered after a crash", REPLAY " files --identity reading.age b/" BUNDLE);
 	expect_sh(0, "2", REPLAY " files --json --identity reading.age b/" BUNDLE " 2>/dev/null | jq length");
 	expect_sh(1, "64 KiB chunk 0: chunk authentication failed  000001.cast.zst.age",
-	    "rm -rf x; cp -a b/" BUNDLE
-	    " x; truncate -s -1 x/000001.cast.zst.age; printf z >> x/000001.cast.zst.age;" REPLAY
-	    " files --identity reading.age x");
+	    "rm -rf x; cp -a b/" BUNDLE " x; " LAST_BYTE_CHANGED REPLAY " files --identity reading.age x");
 	expect_sh(1, "something is missing",
 	    "rm -rf x; cp -a b/" BUNDLE " x; rm x/000001.cast.zst.age;" REPLAY " files --identity reading.age x");
 	expect_sh(66, "--identity FILE opens it", REPLAY " files b/" BUNDLE);
@@ -197,9 +200,7 @@ one_bit_in_each_file(void **state)
 	    "  case $is:$said in 1:*'NOT VERIFIED: '*) ;; *) echo \"verify.sh, $f: $is $said\"; exit 1;; esac\n"
 	    "done; echo seen $n");
 	expect_sh(1, "000001.cast.zst.age: hash mismatch, 64 KiB chunk 0: chunk authentication failed",
-	    "rm -rf x; cp -a b/" BUNDLE
-	    " x; truncate -s -1 x/000001.cast.zst.age; printf z >> x/000001.cast.zst.age;" REPLAY
-	    " verify --identity reading.age x");
+	    "rm -rf x; cp -a b/" BUNDLE " x; " LAST_BYTE_CHANGED REPLAY " verify --identity reading.age x");
 }
 
 /* What is done to a bundle; lodge-replay and verify.sh must both refuse it. */

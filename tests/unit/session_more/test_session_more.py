@@ -178,6 +178,7 @@ def test_what_libssh_drops_is_answered_at_once_and_the_next_key_is_let_in(server
     t.auth_publickey("alice", paramiko.Ed25519Key(filename=str(keys / "plain")))
     assert t.is_authenticated()
     t.close()
+    server.wait("^login alice")
     assert len(server.find("^unreadable alice$")) == 3
     assert len(server.find("^proof good=0")) == 3 * asked  # a wrong one is asked about, an unreadable one not
     assert len(server.find("^login alice")) == 1
