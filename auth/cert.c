@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "contract/messages.h"
+
 #define KIND "ssh-ed25519-cert-v01@openssh.com"
 #define TYPE_USER 1
 #define NONCE_BYTES 32
@@ -46,6 +48,17 @@ cert_addresses_read(const char *addresses)
 	return (len <= ADDRESS_MAX_BYTES && strspn(addresses, "0123456789abcdefABCDEF.:/,") == len);
 }
 
+/* Extensions and the capabilities that give them, in the order that PROTOCOL.certkeys wants. */
+static const struct {
+	const char *name;
+	uint32_t capabilities;
+} extensions[] = {
+    {"permit-X11-forwarding", CAPABILITY_X11},
+    {"permit-agent-forwarding", CAPABILITY_AGENT},
+    {"permit-port-forwarding", CAPABILITY_REVERSE | CAPABILITY_SOCKET},
+    {"permit-pty", CAPABILITY_SHELL},
+};
+
 static void
 put_options(struct wire *w, const struct cert_order *order)
 {
@@ -59,10 +72,11 @@ put_options(struct wire *w, const struct cert_order *order)
 	}
 	blob_put_end(w, list);
 	list = blob_put_begin(w);
-	if (order->terminal == CERT_TERMINAL) {
-		blob_put_text(w, "permit-pty");
-		blob_put_text(w, "");
-	}
+	for (size_t i = 0; i < sizeof(extensions) / sizeof(extensions[0]); i++)
+		if ((order->capabilities & extensions[i].capabilities) != 0) {
+			blob_put_text(w, extensions[i].name);
+			blob_put_text(w, "");
+		}
 	blob_put_end(w, list);
 }
 

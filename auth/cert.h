@@ -3,7 +3,8 @@
  * (PROTOCOL.certkeys, ssh-ed25519-cert-v01@openssh.com).
  *
  * It names one account, lives two minutes at most and never longer than its grant, works from the gateway's
- * address only where one is configured, and permits a terminal at most: no forwarding, no agent, no user rc.
+ * address only where one is configured, and permits what the grant covers of a terminal, an agent, X11 and forwarding
+ * (so that the target refuses the rest by itself); never a user rc.
  */
 #ifndef AUTH_CERT_H
 #define AUTH_CERT_H
@@ -13,8 +14,6 @@
 #define CERT_LIFE_S 120
 /* Begins this much earlier, for a target whose clock is behind ours. */
 #define CERT_SLACK_S 60
-
-enum cert_terminal { CERT_NO_TERMINAL, CERT_TERMINAL };
 
 struct cert_order {
 	struct bytes subject; /* the ephemeral public key, as a blob: ssh-ed25519 only */
@@ -26,7 +25,7 @@ struct cert_order {
 	const char *source_address; /* ours, as the target sees it: addresses or CIDR, by commas; "" for any */
 	int64_t now_s;              /* wall clock, seconds of UTC */
 	int64_t ends_s;             /* the grant's end */
-	enum cert_terminal terminal;
+	uint32_t capabilities;      /* of the grant: bits of enum capability */
 };
 
 /* 1 when `addresses` can stand in a source-address option: addresses or CIDR by commas, "" for none. */

@@ -58,7 +58,7 @@ cert_make(struct visitor *v, struct permit *p, uint32_t ask, struct bytes key)
 	    .source_address = v->house->set->source_address,
 	    .now_s = clock_wall_ms() / 1000,
 	    .ends_s = p->ends_wall_ms / 1000,
-	    .terminal = (p->capabilities & CAPABILITY_SHELL) != 0 ? CERT_TERMINAL : CERT_NO_TERMINAL,
+	    .capabilities = p->capabilities,
 	};
 	struct wire cert = {0};
 

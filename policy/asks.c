@@ -50,8 +50,12 @@ request_make(struct policy *p, struct request *r)
 static void
 what_print(const struct asking *a, char what[ROW_WORDS])
 {
-	static const char *const before[] = {
-	    [ASK_SHELL] = "shell", [ASK_SFTP] = "sftp", [ASK_SUBSYSTEM] = "subsystem ", [ASK_FORWARD] = "forward "};
+	static const char *const before[] = {[ASK_SHELL] = "shell",
+	    [ASK_SFTP] = "sftp",
+	    [ASK_SUBSYSTEM] = "subsystem ",
+	    [ASK_FORWARD] = "forward ",
+	    [ASK_SOCKET] = "socket ",
+	    [ASK_REVERSE] = "reverse "};
 	int known = a->kind > 0 && a->kind < (int64_t)(sizeof(before) / sizeof(before[0]));
 	char words[ROW_WORDS + 16];
 

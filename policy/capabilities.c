@@ -13,6 +13,8 @@ static const struct need needs[] = {
     [ASK_DOWNLOAD] = {.all = CAPABILITY_DOWNLOAD},
     [ASK_SUBSYSTEM] = {.all = CAPABILITY_EXEC},
     [ASK_FORWARD] = {.all = 0},
+    [ASK_SOCKET] = {.all = CAPABILITY_SOCKET},
+    [ASK_REVERSE] = {.all = CAPABILITY_REVERSE},
 };
 #define NEEDS (sizeof(needs) / sizeof(needs[0]))
 
@@ -35,13 +37,10 @@ static const struct {
 	enum capability bit;
 	const char *name;
 } names[] = {
-    {CAPABILITY_SHELL, "shell"},
-    {CAPABILITY_EXEC, "exec"},
-    {CAPABILITY_UPLOAD, "upload"},
-    {CAPABILITY_DOWNLOAD, "download"},
-    {CAPABILITY_FORWARD, "forward"},
-    {CAPABILITY_AGENT, "agent"},
-    {CAPABILITY_X11, "x11"},
+    {CAPABILITY_SHELL, "shell"}, {CAPABILITY_EXEC, "exec"}, {CAPABILITY_UPLOAD, "upload"},
+    {CAPABILITY_DOWNLOAD, "download"}, {CAPABILITY_AGENT, "agent"}, {CAPABILITY_X11, "x11"},
+    {CAPABILITY_REVERSE, "reverse"}, {CAPABILITY_SOCKET, "socket"},
+    {CAPABILITY_FORWARD, "forward"}, /* last: its places are printed behind it */
 };
 #define NAMES (sizeof(names) / sizeof(names[0]))
 

@@ -11,6 +11,9 @@
 /* What a request asks for when it names nothing.  Forwards are asked for one by one, by host and port. */
 #define CAPABILITIES_CARRIED (CAPABILITY_SHELL | CAPABILITY_EXEC | CAPABILITY_UPLOAD | CAPABILITY_DOWNLOAD)
 
+/* What a request must ask for by name. */
+#define CAPABILITIES_UNUSUAL (CAPABILITY_AGENT | CAPABILITY_X11 | CAPABILITY_REVERSE | CAPABILITY_SOCKET)
+
 /* What must stand in the grant.  Zero: a window, whatever may be done in it. */
 struct need {
 	unsigned all;        /* each of these */

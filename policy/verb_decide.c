@@ -94,7 +94,8 @@ capabilities_read(struct verb *v, const struct request *r, struct grant *g)
 
 	if (without != NULL && capabilities_parse(without, &less) == -1) {
 		verb_usage(v,
-		    "--without %s: what may be left out is shell, exec, upload, download, forward, agent, x11",
+		    "--without %s: what may be left out is shell, exec, upload, download, forward, agent, x11, "
+		    "reverse, socket",
 		    without);
 		return (-1);
 	}

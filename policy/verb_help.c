@@ -224,8 +224,9 @@ on_rule(void *ctx, const char *rule, int passed, const char *seen)
 static void
 grant_put(struct sheet *s, const struct grant *g)
 {
-	static const unsigned carried[] = {
-	    CAPABILITY_SHELL, CAPABILITY_EXEC, CAPABILITY_UPLOAD, CAPABILITY_DOWNLOAD, CAPABILITY_FORWARD};
+	static const unsigned carried[] = {CAPABILITY_SHELL, CAPABILITY_EXEC, CAPABILITY_UPLOAD,
+	    CAPABILITY_DOWNLOAD, CAPABILITY_FORWARD, CAPABILITY_AGENT, CAPABILITY_X11, CAPABILITY_REVERSE,
+	    CAPABILITY_SOCKET};
 	char name[16], seen[ROW_WORDS + 64];
 
 	for (size_t i = 0; i < sizeof(carried) / sizeof(carried[0]); i++) {

@@ -83,6 +83,26 @@ forwards_ask(struct verb *v, struct request *r)
 	return (0);
 }
 
+/* --with: what nobody gets without asking.  -1: usage was said. */
+static int
+unusual_ask(struct verb *v, struct request *r)
+{
+	const char *value = call_value(&v->call, "--with");
+	unsigned more;
+
+	if (value == NULL)
+		return (0);
+	if (capabilities_parse(value, &more) == -1 || (more & ~(unsigned)CAPABILITIES_UNUSUAL) != 0) {
+		verb_usage(v,
+		    "--with %.64s: what may be asked for besides the usual is agent, x11, reverse, socket; a forward "
+		    "by --forward HOST:PORT",
+		    value);
+		return (-1);
+	}
+	r->capabilities |= (int64_t)more;
+	return (0);
+}
+
 /* What the options say.  -1: usage was said. */
 static int
 request_read(struct verb *v, struct request *r)
@@ -91,7 +111,7 @@ request_read(struct verb *v, struct request *r)
 	int64_t now = clock_wall_ms();
 	char longest[64];
 
-	if (forwards_ask(v, r) == -1 ||
+	if (forwards_ask(v, r) == -1 || unusual_ask(v, r) == -1 ||
 	    verb_span(v, "--for", TIMES_SECOND_MS, p->set.max_window, &r->asked_for) == -1 ||
 	    verb_moment(v, "--from", &r->from_wall) == -1 || VERB_TEXT(v, "--why", r->why) == -1 ||
 	    VERB_TEXT(v, "--ticket", r->ticket) == -1)

@@ -127,6 +127,16 @@ unusual_forwards(const struct unusual *u)
 		}
 }
 
+static void
+unusual_capabilities(const struct unusual *u)
+{
+	char text[64];
+
+	capabilities_print((unsigned)u->request->capabilities & CAPABILITIES_UNUSUAL, text, sizeof(text));
+	if (text[0] != '\0')
+		text_add(u->to, "they ask for what nobody gets without asking: %s\n", text);
+}
+
 void
 request_unusual(struct policy *p, const struct request *r, struct text *to)
 {
@@ -155,6 +165,7 @@ request_unusual(struct policy *p, const struct request *r, struct text *to)
 	}
 	unusual_denied(&u);
 	unusual_forwards(&u);
+	unusual_capabilities(&u);
 	/* What would refuse them whatever is decided. */
 	facts_load(p, &h, r->person, r->target, r->account);
 	h.facts.source = r->source;

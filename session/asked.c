@@ -16,12 +16,14 @@
 #define OPEN_SHORTAGE 4   /* SSH_OPEN_RESOURCE_SHORTAGE */
 #define SSH_PORT 22       /* a target's name with this port is a visit */
 #define HOST_MAX 255
+#define SOCKET_CHANNEL "direct-streamlocal@openssh.com"
+#define X11_MAX 255
 #define BREAK_MS_MAX 3000 /* RFC 4335 3 */
 #define REFUSALS_TOLD 256 /* of one connection */
 
 /* A client that is refused for ever fills no book: of what comes behind the first ones, fewer and fewer are events. */
-static void
-refused_tell(struct session *s, const char *what, enum reason reason, const char *detail)
+void
+asked_refused_tell(struct session *s, const char *what, enum reason reason, const char *detail)
 {
 	char clean[256];
 
@@ -81,7 +83,7 @@ open_refuse(struct door *d, ssh_message m, uint32_t code, const char *what, enum
 	char line[256];
 
 	text_reason(line, sizeof(line), reason, NULL);
-	refused_tell(d->session, what, reason, detail);
+	asked_refused_tell(d->session, what, reason, detail);
 	(void)ssh_more_refuse_channel(m, code, line);
 	ssh_message_free(m);
 }
@@ -108,21 +110,23 @@ session_open(struct door *d, ssh_message m)
 	(void)ssh_add_channel_callbacks(c->here, &c->here_calls);
 }
 
-/* "cmp:443", "[2001:db8::1]:443": as ASK has it.  NULL: no memory. */
-static char *
-place_print(const char *host, int port)
+char *
+asked_place(const char *host, int port)
 {
-	char place[HOST_MAX + 16];
+	char place[HOST_MAX + 16], *copy;
 
+	if (host == NULL)
+		host = "";
 	snprintf(place, sizeof(place), strchr(host, ':') == NULL ? "%s:%d" : "[%s]:%d", host, port);
-	return (bytes_dup(bytes_text(place)));
+	if ((copy = bytes_dup(bytes_text(place))) == NULL)
+		log_fatal("out of memory");
+	return (copy);
 }
 
 /* A TCP connection to host:port: policy is asked for it, and until the socket is there the client waits for its channel. */
 static void
 forward_open(struct door *d, ssh_message m, const char *host, int port)
 {
-	const char *originator = ssh_message_channel_request_open_originator(m);
 	struct channel *c = channel_add(d);
 
 	if (c == NULL) {
@@ -130,12 +134,30 @@ forward_open(struct door *d, ssh_message m, const char *host, int port)
 		return;
 	}
 	c->opening = m;
+	c->way = WAY_FORWARD;
 	c->kind = ASK_FORWARD;
-	c->command = place_print(host, port);
-	c->originator =
-	    place_print(originator == NULL ? "" : originator, ssh_message_channel_request_open_originator_port(m));
-	if (c->command == NULL || c->originator == NULL)
+	c->command = asked_place(host, port);
+	c->originator = asked_place(
+	    ssh_message_channel_request_open_originator(m), ssh_message_channel_request_open_originator_port(m));
+	question_ask(c);
+}
+
+/* A unix socket of the target's (PROTOCOL 2.4): the target connects to it. */
+static void
+socket_open(struct door *d, ssh_message m, const char *path)
+{
+	struct channel *c = channel_add(d);
+
+	if (c == NULL) {
+		open_refuse(d, m, OPEN_SHORTAGE, SOCKET_CHANNEL, REASON_LIMIT, path);
+		return;
+	}
+	c->opening = m;
+	c->way = WAY_SOCKET;
+	c->kind = ASK_SOCKET;
+	if ((c->command = bytes_dup(bytes_text(path))) == NULL)
 		log_fatal("out of memory");
+	c->originator = asked_place("", 0);
 	question_ask(c);
 }
 
@@ -184,6 +206,21 @@ tcpip_open(struct door *d, ssh_message m)
 		    d, m, reason == REASON_LIMIT ? OPEN_SHORTAGE : OPEN_PROHIBITED, "direct-tcpip", reason, host);
 }
 
+/* A type that libssh does not know. */
+static void
+other_open(struct door *d, ssh_message m)
+{
+	const char *path = ssh_message_channel_request_open_destination(m);
+	char what[64];
+
+	if (strcmp(ssh_more_channel_type(m), SOCKET_CHANNEL) == 0 && path != NULL && path[0] == '/') {
+		socket_open(d, m, path);
+		return;
+	}
+	text_safe(what, sizeof(what), bytes_text(ssh_more_channel_type(m)));
+	open_refuse(d, m, OPEN_PROHIBITED, what, REASON_NOT_SUPPORTED, "");
+}
+
 void
 asked_open(struct door *d, ssh_message m)
 {
@@ -197,13 +234,9 @@ asked_open(struct door *d, ssh_message m)
 	case SSH_CHANNEL_X11:
 		open_refuse(d, m, OPEN_PROHIBITED, "x11", REASON_NOT_SUPPORTED, "");
 		break;
-	default: {
-		char what[64];
-
-		text_safe(what, sizeof(what), bytes_text(ssh_more_channel_type(m)));
-		open_refuse(d, m, OPEN_PROHIBITED, what, REASON_NOT_SUPPORTED, "");
+	default:
+		other_open(d, m);
 		break;
-	}
 	}
 }
 
@@ -267,7 +300,7 @@ env_take(struct channel *c, const char *name, const char *value)
 	}
 	if (!env_is_passed(&c->session->set, name) || c->env_count == CHANNEL_ENV_MAX ||
 	    strlen(name) + strlen(value) > 1024) {
-		refused_tell(c->session, "env", REASON_ENV, name);
+		asked_refused_tell(c->session, "env", REASON_ENV, name);
 		return (0);
 	}
 	c->env[c->env_count].name = bytes_dup(bytes_text(name));
@@ -315,7 +348,7 @@ static int
 command_take(struct channel *c, const char *command)
 {
 	if (command == NULL || strlen(command) > CHANNEL_COMMAND_MAX) {
-		refused_tell(c->session, "exec", REASON_LIMIT, "the command is too long");
+		asked_refused_tell(c->session, "exec", REASON_LIMIT, "the command is too long");
 		return (-1);
 	}
 	if ((c->command = bytes_dup(bytes_text(command))) == NULL)
@@ -363,6 +396,25 @@ resize_take(struct channel *c, ssh_message m)
 	return (c->has_pty ? 0 : -1);
 }
 
+/* Whether the grant covers it is known later (entry_allow); then the target is not told, and the client goes on. */
+static int
+x11_take(struct channel *c, ssh_message m)
+{
+	const char *protocol = ssh_message_channel_request_x11_auth_protocol(m),
+	           *cookie = ssh_message_channel_request_x11_auth_cookie(m);
+
+	if (c->state != CHANNEL_GATHERING || c->x11.wanted || protocol == NULL || cookie == NULL ||
+	    strlen(protocol) > X11_MAX || strlen(cookie) > X11_MAX)
+		return (-1);
+	if ((c->x11.protocol = bytes_dup(bytes_text(protocol))) == NULL ||
+	    (c->x11.cookie = bytes_dup(bytes_text(cookie))) == NULL)
+		log_fatal("out of memory");
+	c->x11.wanted = 1;
+	c->x11.single = ssh_message_channel_request_x11_single_connection(m);
+	c->x11.screen = (uint32_t)ssh_message_channel_request_x11_screen_number(m);
+	return (0);
+}
+
 void
 asked_request(struct door *d, ssh_message m)
 {
@@ -394,7 +446,7 @@ asked_request(struct door *d, ssh_message m)
 		good = subsystem_take(c, ssh_message_channel_request_subsystem(m)) == 0;
 		break;
 	case SSH_CHANNEL_REQUEST_X11:
-		refused_tell(c->session, "x11-req", REASON_NOT_SUPPORTED, "");
+		good = x11_take(c, m) == 0;
 		break;
 	default: /* told by asked_unknown_request */
 		break;
@@ -441,28 +493,74 @@ asked_unknown_request(struct door *d, ssh_channel here, struct bytes name, struc
 		return (SSH_MORE_REFUSED);
 	if (c != NULL && c->state == CHANNEL_RUNNING && bytes_are(name, "break"))
 		return (break_take(c, payload));
+	if (c != NULL && c->state == CHANNEL_GATHERING && bytes_are(name, "auth-agent-req@openssh.com")) {
+		c->wants_agent = 1; /* as with X11 */
+		return (SSH_MORE_DONE);
+	}
 	text_safe(what, sizeof(what), name);
-	refused_tell(d->session, what, REASON_NOT_SUPPORTED, "");
+	asked_refused_tell(d->session, what, REASON_NOT_SUPPORTED, "");
 	return (SSH_MORE_REFUSED);
+}
+
+/* The target shall listen; m is given. */
+static void
+listen_take(struct door *d, ssh_message m)
+{
+	const char *address = ssh_message_global_request_address(m);
+	int port = ssh_message_global_request_port(m);
+	struct channel *c = NULL;
+
+	/* A port that the target chooses would have to be told back: it must be named. */
+	if (d->name.target[0] != '\0' && port >= 1 && port <= UINT16_MAX && address != NULL &&
+	    strlen(address) <= HOST_MAX)
+		c = channel_add(d);
+	if (c == NULL) {
+		asked_refused_tell(d->session, "tcpip-forward", REASON_FORWARD, address);
+		(void)ssh_message_reply_default(m);
+		ssh_message_free(m);
+		return;
+	}
+	c->opening = m;
+	c->way = WAY_LISTEN;
+	c->kind = ASK_REVERSE;
+	c->command = asked_place(address, port);
+	c->originator = asked_place("", 0);
+	question_ask(c);
+}
+
+static int
+listen_cancel(struct door *d, ssh_message m)
+{
+	char *place = asked_place(ssh_message_global_request_address(m), ssh_message_global_request_port(m));
+	int found = 0;
+
+	for (struct channel *c = d->session->channels; c != NULL && !found; c = c->next)
+		if (c->door == d && c->way == WAY_LISTEN && c->state == CHANNEL_RUNNING &&
+		    strcmp(c->command, place) == 0) {
+			c->here_closed = found = 1;
+			session_wake(d->session);
+		}
+	free(place);
+	return (found);
 }
 
 void
 asked_global(struct door *d, ssh_message m)
 {
-	const char *address = ssh_message_global_request_address(m);
-	char where[256];
-
 	switch (ssh_message_subtype(m)) {
 	case SSH_GLOBAL_REQUEST_TCPIP_FORWARD:
-		snprintf(where, sizeof(where), "%s:%d", address == NULL ? "" : address,
-		    ssh_message_global_request_port(m));
-		refused_tell(d->session, "tcpip-forward", REASON_FORWARD, where);
-		break;
+		listen_take(d, m);
+		return;
 	case SSH_GLOBAL_REQUEST_CANCEL_TCPIP_FORWARD:
+		if (listen_cancel(d, m))
+			(void)ssh_message_global_request_reply_success(m, 0);
+		else
+			(void)ssh_message_reply_default(m);
 		break;
 	default:
-		refused_tell(d->session, "global request", REASON_NOT_SUPPORTED, "");
+		asked_refused_tell(d->session, "global request", REASON_NOT_SUPPORTED, "");
+		(void)ssh_message_reply_default(m);
 		break;
 	}
-	(void)ssh_message_reply_default(m);
+	ssh_message_free(m);
 }

@@ -2,21 +2,26 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "beside.h"
 #include "entry.h"
 #include "forward.h"
 #include "question.h"
+#include "ssh_more.h"
 #include "transfer.h"
 #include "verb.h"
 #include "visit.h"
 
-#define CUT_SEAL_MS 500 /* who is cut off waits so long for the receipt */
+#define CUT_SEAL_MS 500   /* who is cut off waits so long for the receipt */
+#define OPEN_PROHIBITED 1 /* SSH_OPEN_ADMINISTRATIVELY_PROHIBITED, RFC 4254 5.1 */
+#define OPEN_FAILED 2     /* SSH_OPEN_CONNECT_FAILED */
 
 static const char *const state_names[] = {
     "gathering", "asking", "entering", "running", "sealing", "verb", "ending", "over"};
 
 /* Which step may follow which. */
 static const uint8_t steps[] = {
-    [CHANNEL_GATHERING] = 1 << CHANNEL_ASKING | 1 << CHANNEL_VERB | 1 << CHANNEL_ENDING | 1 << CHANNEL_OVER,
+    [CHANNEL_GATHERING] =
+        1 << CHANNEL_ASKING | 1 << CHANNEL_ENTERING | 1 << CHANNEL_VERB | 1 << CHANNEL_ENDING | 1 << CHANNEL_OVER,
     [CHANNEL_ASKING] = 1 << CHANNEL_ENTERING | 1 << CHANNEL_ENDING | 1 << CHANNEL_OVER,
     [CHANNEL_ENTERING] = 1 << CHANNEL_RUNNING | 1 << CHANNEL_SEALING | 1 << CHANNEL_ENDING | 1 << CHANNEL_OVER,
     [CHANNEL_RUNNING] = 1 << CHANNEL_SEALING | 1 << CHANNEL_ENDING | 1 << CHANNEL_OVER,
@@ -61,7 +66,13 @@ channel_add(struct door *d)
 int
 channel_is_forward(const struct channel *c)
 {
-	return (c->kind == ASK_FORWARD);
+	return (c->way == WAY_FORWARD);
+}
+
+int
+channel_has_words(const struct channel *c)
+{
+	return (c->way == WAY_SESSION);
 }
 
 int
@@ -103,7 +114,7 @@ channel_line_clear(struct channel *c)
 void
 channel_say(struct channel *c, const char *line)
 {
-	if (!channel_is_forward(c)) { /* which has no place for words */
+	if (channel_has_words(c)) {
 		channel_line_clear(c);
 		channel_put(c, 2, bytes_text(line));
 		channel_put(c, 2, bytes_text("\n"));
@@ -131,6 +142,20 @@ terminal_restore(struct channel *c)
 	c->screen.alternate = 0;
 }
 
+/* Whoever asked for it is answered; OVER. */
+static void
+opening_refuse(struct channel *c, enum reason reason, const char *line)
+{
+	if (c->way == WAY_LISTEN)
+		(void)ssh_message_reply_default(c->opening);
+	else
+		(void)ssh_more_refuse_channel(
+		    c->opening, reason_status(reason) == 69 ? OPEN_FAILED : OPEN_PROHIBITED, line);
+	ssh_message_free(c->opening);
+	c->opening = NULL;
+	channel_step(c, CHANNEL_OVER);
+}
+
 /* 1 when there was somebody to tell. */
 static int
 reason_say(struct channel *c, enum reason reason, const char *text)
@@ -141,7 +166,7 @@ reason_say(struct channel *c, enum reason reason, const char *text)
 		return (0);
 	text_reason(line, sizeof(line), reason, text);
 	if (c->opening != NULL) {
-		forward_refuse(c, reason, line);
+		opening_refuse(c, reason, line);
 		return (1);
 	}
 	terminal_restore(c);
@@ -207,7 +232,7 @@ ending_turn(struct channel *c)
 	if (c->here != NULL && !c->door->leg.over) {
 		if (!c->here_closed && !words_flush(c))
 			return;
-		if (channel_is_forward(c))
+		if (!channel_has_words(c))
 			; /* its end is all there is to say */
 		else if (c->signal[0] != '\0')
 			(void)ssh_channel_request_send_exit_signal(c->here, c->signal, c->core_dumped, "", "");
@@ -228,6 +253,33 @@ sealing_turn(struct channel *c)
 	if (!c->here_closed)
 		visit_receipt(c->visit, c);
 	channel_finish(c);
+}
+
+static int
+entering_turn(struct channel *c)
+{
+	if (channel_has_words(c))
+		return (entry_turn(c));
+	return (channel_is_forward(c) ? forward_entering_turn(c) : beside_entering_turn(c));
+}
+
+static int
+running_turn(struct channel *c)
+{
+	if (channel_has_words(c))
+		return (entry_running_turn(c));
+	return (channel_is_forward(c) ? forward_running_turn(c) : beside_running_turn(c));
+}
+
+void
+channel_leave(struct channel *c)
+{
+	if (channel_has_words(c))
+		entry_leave(c);
+	else if (channel_is_forward(c))
+		forward_leave(c);
+	else
+		beside_leave(c);
 }
 
 int
@@ -251,10 +303,10 @@ channels_turn(struct session *s)
 			question_turn(c);
 			break;
 		case CHANNEL_ENTERING:
-			moved |= channel_is_forward(c) ? forward_entering_turn(c) : entry_turn(c);
+			moved |= entering_turn(c);
 			break;
 		case CHANNEL_RUNNING:
-			moved |= channel_is_forward(c) ? forward_running_turn(c) : entry_running_turn(c);
+			moved |= running_turn(c);
 			break;
 		case CHANNEL_SEALING:
 			sealing_turn(c);
@@ -302,6 +354,8 @@ channel_drop(struct channel *c)
 	free(c->modes);
 	free(c->command);
 	free(c->originator);
+	free(c->x11.protocol);
+	free(c->x11.cookie);
 	free(c);
 }
 

@@ -10,8 +10,8 @@
  * VERB       policy answers a person's words.           SEALING  waits, briefly, for the recording's digest: the receipt.
  * ENDING     our last words, the exit status, close.    OVER     to be freed at the end of the turn.
  *
- * A forwarded TCP connection (direct-tcpip) is a channel too: it has no words of ours, and is not open for its client
- * before it RUNs (forward.h).
+ * Connections beside shells and commands are channels too: forwarded ones (forward.h), and those that lead through the
+ * target or come back from it (beside.h).  They have no words of ours, and are not open for their asker before they RUN.
  */
 #ifndef SESSION_CHANNEL_H
 #define SESSION_CHANNEL_H
@@ -38,18 +38,25 @@ enum channel_state {
 	CHANNEL_OVER
 };
 
-enum entry_step { ENTRY_OPEN, ENTRY_PTY, ENTRY_ENV, ENTRY_START };
+/* In this order. */
+enum entry_step { ENTRY_OPEN, ENTRY_PTY, ENTRY_AGENT, ENTRY_X11, ENTRY_ENV, ENTRY_START };
+
+/* A session of RFC 4254 6; a TCP connection of the dialer's; a unix socket on the target; what the target opened; a port
+ * on which the target listens. */
+enum channel_way { WAY_SESSION, WAY_FORWARD, WAY_SOCKET, WAY_BACK, WAY_LISTEN };
 
 struct channel {
 	struct channel *next;
 	struct session *session;
 	struct door *door; /* lent; outlives us */
 	uint32_t number;
+	enum channel_way way;
 	enum channel_state state;
 
 	/* the engineer's end */
 	ssh_channel here;
-	ssh_message opening; /* of a forward that has no answer yet: here is NULL */
+	ssh_message
+	    opening; /* with which it was asked for, the engineer's or (WAY_BACK) the target's, until it is answered */
 	struct ssh_channel_callbacks_struct here_calls;
 	int here_closed;      /* the engineer closed it */
 	struct fifo out, err; /* our own words, on their way */
@@ -67,7 +74,13 @@ struct channel {
 	char zone[64];
 	enum ask_kind kind; /* once it is ASKING */
 	char *command;      /* as ASK has it; NULL for a shell */
-	char *originator;   /* of a forward, as the client states it */
+	char *originator;   /* of a connection, as whoever asks for it states it */
+	int wants_agent;
+	struct {
+		int wanted, single;
+		char *protocol, *cookie;
+		uint32_t screen;
+	} x11;
 
 	/* the question */
 	uint32_t ask;
@@ -77,6 +90,8 @@ struct channel {
 	int64_t asked_boot_ms, until_wall_ms;
 	int64_t shown_second; /* of the line that lives */
 	int shown_width;
+
+	int back_type; /* WAY_BACK: libssh's name of what the target opens */
 
 	/* the target's end */
 	struct visit *visit; /* lent; outlives us */
@@ -90,6 +105,7 @@ struct channel {
 	uint32_t break_ms;
 	char signal_due[32];
 	struct flow flow_in, flow_out, flow_err;
+	int agent_on, x11_on;      /* the target was told that it may */
 	struct transfer *transfer; /* rules and ledger of a channel that carries files; or NULL */
 	int in_ended, out_ended;   /* EOF was passed on */
 	struct screen screen;
@@ -117,6 +133,7 @@ void channel_step(struct channel *c, enum channel_state to);
 /* In GATHERING, at the end of the session's list.  NULL: too many, or no memory. */
 struct channel *channel_add(struct door *d);
 int channel_is_forward(const struct channel *c);
+int channel_has_words(const struct channel *c); /* a session: it has a place for them, and an exit status */
 /* The engineer's end can be spoken to. */
 int channel_hears(const struct channel *c);
 
@@ -130,6 +147,8 @@ void channel_refuse(struct channel *c, enum reason reason, const char *text);
 void channel_cut(struct channel *c, enum reason reason, const char *text);
 /* Takes a line that lives off the terminal. */
 void channel_line_clear(struct channel *c);
+/* It leaves its visit, whose end (or its own) is at hand: what runs is told to stop, the record to close. */
+void channel_leave(struct channel *c);
 /* Exit status (or the signal noted in c), close, after what waits in its fifos. */
 void channel_finish(struct channel *c);
 

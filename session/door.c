@@ -270,8 +270,8 @@ message_take(struct door *d, ssh_message m)
 		asked_request(d, m);
 		break;
 	case SSH_REQUEST_GLOBAL:
-		asked_global(d, m);
-		break;
+		asked_global(d, m); /* takes m */
+		return;
 	default:
 		(void)ssh_message_reply_default(m);
 		break;

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include "asked.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "command.h"
@@ -80,6 +81,31 @@ there_open(struct channel *c)
 	return (ssh_add_channel_callbacks(c->there, &c->there_calls) == SSH_OK ? 0 : -1);
 }
 
+void
+entry_allow(struct channel *c)
+{
+	uint32_t may = c->visit->capabilities;
+
+	c->agent_on = c->wants_agent && (may & CAPABILITY_AGENT) != 0;
+	c->x11_on = c->x11.wanted && (may & CAPABILITY_X11) != 0;
+	if (c->wants_agent && !c->agent_on)
+		asked_refused_tell(c->session, "auth-agent-req@openssh.com", REASON_CAPABILITY, "");
+	if (!c->x11.wanted || c->x11_on)
+		return;
+	asked_refused_tell(c->session, "x11-req", REASON_CAPABILITY, "");
+	if (c->has_pty)
+		channel_say(c, "lodge: X11 is not part of the grant; ask for it: request TARGET --with x11");
+}
+
+static void
+with_record(const struct channel *c, const char *what)
+{
+	char fact[64];
+	int len = snprintf(fact, sizeof(fact), "{\"with\":\"%s\"}", what);
+
+	frame(c, FRAME_FACT, fact, (size_t)len);
+}
+
 /* The record says what was asked for, before the target hears of it. */
 static void
 asked_record(const struct channel *c)
@@ -98,6 +124,10 @@ asked_record(const struct channel *c)
 		wire_put_raw(&w, c->env[i].value, strlen(c->env[i].value));
 		frame(c, FRAME_ENV, w.at, w.len);
 	}
+	if (c->agent_on)
+		with_record(c, "agent");
+	if (c->x11_on)
+		with_record(c, "x11");
 	if (c->kind == ASK_SHELL)
 		frame(c, FRAME_SHELL, NULL, 0);
 	else
@@ -114,6 +144,11 @@ step_ask(struct channel *c)
 	case ENTRY_PTY:
 		return (ssh_more_request_pty(c->there, c->term, c->columns, c->rows, c->pixel_width,
 		    c->pixel_height, bytes_of(c->modes, c->modes_len)));
+	case ENTRY_AGENT:
+		return (ssh_channel_request_auth_agent(c->there));
+	case ENTRY_X11:
+		return (ssh_channel_request_x11(
+		    c->there, c->x11.single, c->x11.protocol, c->x11.cookie, (int)c->x11.screen));
 	case ENTRY_ENV:
 		return (ssh_channel_request_env(c->there, c->env[c->env_next].name, c->env[c->env_next].value));
 	case ENTRY_START:
@@ -163,33 +198,59 @@ running_begin(struct channel *c)
 	    .what = VISIT_CHANNEL_OPENED, .text = bytes_text(c->command == NULL ? "" : c->command));
 }
 
-/* What comes after this step went well. */
+static int
+step_applies(const struct channel *c, enum entry_step step)
+{
+	switch (step) {
+	case ENTRY_PTY:
+		return (c->has_pty);
+	case ENTRY_AGENT:
+		return (c->agent_on);
+	case ENTRY_X11:
+		return (c->x11_on);
+	case ENTRY_ENV:
+		return (c->env_next < c->env_count);
+	default:
+		return (1);
+	}
+}
+
+/* What comes after this step. */
 static void
 step_next(struct channel *c)
 {
 	switch (c->step) {
-	case ENTRY_OPEN:
-		asked_record(c);
-		c->step = c->has_pty ? ENTRY_PTY : c->env_count > 0 ? ENTRY_ENV : ENTRY_START;
-		c->resize_due = 0;
-		break;
-	case ENTRY_PTY:
-		c->step = c->env_count > 0 ? ENTRY_ENV : ENTRY_START;
-		break;
-	case ENTRY_ENV:
-		if (++c->env_next == c->env_count)
-			c->step = ENTRY_START;
-		break;
 	case ENTRY_START:
 		running_begin(c);
+		return;
+	case ENTRY_OPEN:
+		asked_record(c);
+		c->resize_due = 0;
+		break;
+	case ENTRY_ENV:
+		if (++c->env_next < c->env_count)
+			return;
+		break;
+	default:
 		break;
 	}
+	do
+		c->step++;
+	while (!step_applies(c, c->step));
 }
 
 static void
 step_refused(struct channel *c)
 {
 	switch (c->step) {
+	case ENTRY_AGENT:
+		c->agent_on = 0;
+		step_next(c);
+		return;
+	case ENTRY_X11:
+		c->x11_on = 0;
+		step_next(c);
+		return;
 	case ENTRY_ENV: /* a target may take none; so does sshd's default */
 		step_next(c);
 		return;

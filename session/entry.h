@@ -4,6 +4,8 @@
 
 #include "channel.h"
 
+/* policy said yes: what of the agent and of X11 the grant covers, the target will be told of. */
+void entry_allow(struct channel *c);
 int entry_turn(struct channel *c);         /* ENTERING: 1 when something moved */
 int entry_running_turn(struct channel *c); /* RUNNING */
 /* The channel leaves its visit, whose end is at hand: what runs is told to stop, the record to close. */

@@ -6,19 +6,6 @@
 #include "ssh_more.h"
 #include "visit.h"
 
-#define OPEN_PROHIBITED 1 /* SSH_OPEN_ADMINISTRATIVELY_PROHIBITED, RFC 4254 5.1 */
-#define OPEN_FAILED 2     /* SSH_OPEN_CONNECT_FAILED */
-
-void
-forward_refuse(struct channel *c, enum reason reason, const char *line)
-{
-	(void)ssh_more_refuse_channel(
-	    c->opening, reason == REASON_UNREACHABLE ? OPEN_FAILED : OPEN_PROHIBITED, line);
-	ssh_message_free(c->opening);
-	c->opening = NULL;
-	channel_step(c, CHANNEL_OVER);
-}
-
 static void
 on_here_close(ssh_session ssh, ssh_channel here, void *ctx)
 {
@@ -30,9 +17,8 @@ on_here_close(ssh_session ssh, ssh_channel here, void *ctx)
 	session_wake(c->session);
 }
 
-/* The record says where to, before the first byte goes there. */
-static void
-begun_record(const struct channel *c)
+void
+forward_begun_record(const struct channel *c)
 {
 	struct wire w = {0};
 
@@ -53,7 +39,7 @@ forward_entering_turn(struct channel *c)
 	}
 	if (c->visit->state != VISIT_OPEN || !record_is_clear(c->session->record))
 		return (0);
-	begun_record(c);
+	forward_begun_record(c);
 	c->here = ssh_message_channel_request_open_reply_accept(c->opening);
 	ssh_message_free(c->opening);
 	c->opening = NULL;
@@ -131,11 +117,11 @@ forward_leave(struct channel *c)
 	json_t *o;
 	char *text = NULL;
 
-	if (c->visit == NULL || !c->visit->has_socket || c->here == NULL)
+	if (c->visit == NULL || !c->visit->has_socket || (c->here == NULL && c->way != WAY_LISTEN))
 		return;
 	o = json_pack("{s:{s:s, s:s, s:I, s:I, s:b}}", "forward", "to", c->command, "from", c->originator,
 	    "bytes_in", (json_int_t)c->flow_in.delivered, "bytes_out", (json_int_t)c->flow_out.delivered,
-	    "contents", (int)c->session->set.forward_contents);
+	    "contents", (int)(!channel_is_forward(c) || c->session->set.forward_contents));
 	if (o == NULL || (text = json_dumps(o, JSON_COMPACT)) == NULL)
 		log_fatal("out of memory");
 	json_decref(o);

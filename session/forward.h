@@ -17,12 +17,12 @@
 enum forward_speech { FORWARD_OTHER, FORWARD_UNCLEAR, FORWARD_SSH };
 enum forward_speech forward_speaks(const struct flow *f);
 
-/* Answers the client, whose channel is not open yet; OVER. */
-void forward_refuse(struct channel *c, enum reason reason, const char *line);
+/* The record says where a connection goes, before its first byte does (also of those beside.h has). */
+void forward_begun_record(const struct channel *c);
 int forward_entering_turn(struct channel *c); /* ENTERING: 1 when something moved */
 int forward_running_turn(struct channel *c);
 void forward_watch(const struct channel *c); /* after each turn */
-/* The connection is over for this channel: the record says how much it carried. */
+/* The connection is over for this channel: the record says how much it carried (also of those beside.h has). */
 void forward_leave(struct channel *c);
 
 #endif

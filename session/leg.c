@@ -168,7 +168,7 @@ leg_alive_check(struct leg *l, int64_t interval_ms, int64_t most)
 		return (1);
 	l->unanswered++;
 	l->asked_ms = now_ms;
-	(void)ssh_send_keepalive(l->ssh);
+	(void)ssh_more_keepalive(l->ssh);
 	return (0);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "entry.h"
 #include "lease.h"
 #include "visit.h"
 
@@ -13,7 +14,7 @@ ask_post(const struct channel *c)
 	peer_post(c->session->policy, ASK, ask, .ask = c->ask, .channel = c->number, .kind = (uint8_t)c->kind,
 	    .target = bytes_text(c->door->name.target), .account = bytes_text(c->door->name.account),
 	    .command = bytes_text(c->command == NULL ? "" : c->command), .pty = (uint8_t)c->has_pty,
-	    .wait_ok = (uint8_t)(!c->wont_wait && !channel_is_forward(c)));
+	    .wait_ok = (uint8_t)(!c->wont_wait && channel_has_words(c)));
 }
 
 void
@@ -64,6 +65,7 @@ enter(struct channel *c, const struct msg_verdict *m)
 		channel_refuse(c, REASON_LIMIT, NULL);
 		return;
 	}
+	entry_allow(c);
 	if (c->has_pty && c->kind == ASK_SHELL) {
 		text_time(until, sizeof(until), l->ends_wall_ms);
 		snprintf(line, sizeof(line), "lodge: %s as %s until %s%s%s; this session is recorded",

@@ -53,7 +53,8 @@ session_leave(struct session *s, enum reason reason, const char *text)
 	visits_end(s, 0, reason, text);
 	for (struct channel *c = s->channels; c != NULL; c = c->next) {
 		/* A client that is told by its channel leaves by itself; cut off at once it would forget the exit status. */
-		s->client_leaves |= c->state != CHANNEL_GATHERING && c->state != CHANNEL_OVER;
+		s->client_leaves |=
+		    channel_has_words(c) && c->state != CHANNEL_GATHERING && c->state != CHANNEL_OVER;
 		if (c->state == CHANNEL_ASKING)
 			peer_post(s->policy, ASK_ENDED, ask_ended, .ask = c->ask);
 		if (c->state == CHANNEL_GATHERING)

@@ -143,7 +143,7 @@ static int
 on_open(ssh_session session, uint8_t type, ssh_buffer packet, void *user)
 {
 	struct reader r = packet_reader(packet);
-	struct bytes name = reader_get_bytes(&r);
+	struct bytes name = reader_get_bytes(&r), path;
 	size_t before = messages_queued(session);
 	struct ssh_iterator *last;
 	ssh_message m;
@@ -153,9 +153,14 @@ on_open(ssh_session session, uint8_t type, ssh_buffer packet, void *user)
 	if (messages_queued(session) == before || (last = session->ssh_message_list->end) == NULL)
 		return (SSH_PACKET_USED);
 	m = (ssh_message)(uintptr_t)last->data;
-	if (m->type == SSH_REQUEST_CHANNEL_OPEN && m->channel_request_open.type == SSH_CHANNEL_UNKNOWN &&
-	    m->channel_request_open.originator == NULL)
-		m->channel_request_open.originator = bytes_dup(name);
+	if (m->type != SSH_REQUEST_CHANNEL_OPEN || m->channel_request_open.type != SSH_CHANNEL_UNKNOWN ||
+	    m->channel_request_open.originator != NULL)
+		return (SSH_PACKET_USED);
+	m->channel_request_open.originator = bytes_dup(name);
+	(void)reader_get_raw(&r, 12); /* sender, window, packet size */
+	path = reader_get_text(&r);
+	if (!r.failed && bytes_are(name, "direct-streamlocal@openssh.com"))
+		m->channel_request_open.destination = bytes_dup(path);
 	return (SSH_PACKET_USED);
 }
 

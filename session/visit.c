@@ -9,9 +9,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "beside.h"
 #include "channel.h"
-#include "entry.h"
-#include "forward.h"
 #include "lease.h"
 #include "ssh_more.h"
 
@@ -125,10 +124,7 @@ visit_end(struct visit *v, enum reason reason, const char *text)
 			continue;
 		if (reason != REASON_NONE && reason != REASON_DONE)
 			channel_cut(c, reason, text);
-		if (channel_is_forward(c))
-			forward_leave(c);
-		else
-			entry_leave(c);
+		channel_leave(c);
 	}
 	socket_close(v);
 	leg_end(&v->leg, "the visit is over");
@@ -469,16 +465,18 @@ login_step(struct visit *v)
 	}
 }
 
-/* A target opens nothing towards us, and asks for nothing. */
+/* A target opens what it was told it may, and asks for nothing. */
 static void
-messages_refuse(struct visit *v)
+messages_take(struct visit *v)
 {
 	ssh_message m;
 
 	while (!v->leg.over && (m = ssh_message_get(v->leg.ssh)) != NULL) {
+		if (ssh_message_type(m) == SSH_REQUEST_CHANNEL_OPEN && beside_back(v, m))
+			continue; /* taken */
 		if (ssh_message_type(m) == SSH_REQUEST_CHANNEL_OPEN)
 			(void)ssh_more_refuse_channel(
-			    m, OPEN_PROHIBITED, "a target opens no channel through Lodge");
+			    m, OPEN_PROHIBITED, "the target was not told that it may open this");
 		else
 			(void)ssh_message_reply_default(m);
 		ssh_message_free(m);
@@ -502,7 +500,7 @@ visit_turn(struct visit *v)
 	if (v->state == VISIT_LOGIN && !v->leg.over)
 		moved |= login_step(v);
 	if (v->state != VISIT_OVER)
-		messages_refuse(v);
+		messages_take(v);
 	if (v->state != VISIT_OVER && v->leg.over) {
 		leg_lost(v);
 		moved = 1;

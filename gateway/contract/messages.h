@@ -32,7 +32,8 @@ enum login_outcome { LOGIN_FAILURE = 0, LOGIN_PARTIAL = 1, LOGIN_SUCCESS = 2, LO
 enum role { ROLE_NONE = 0, ROLE_ENGINEER = 1, ROLE_MANAGER = 2, ROLE_AUDITOR = 3, ROLE_OPERATOR = 4 };
 enum factor { FACTOR_KEY = 1, FACTOR_PAM = 2, FACTOR_GRACE = 4, FACTOR_TOUCH = 8 };
 /* What a channel wants to be.  SFTP: the subsystem, ruled operation by operation; UPLOAD, DOWNLOAD: a command that is
- * nothing but scp's or rsync's end of a transfer; FORWARD: a TCP connection to host:port. */
+ * nothing but scp's or rsync's end of a transfer; FORWARD: a TCP connection to host:port; SOCKET: a connection to a unix
+ * socket of the target's; REVERSE: the target listens, and connections come back. */
 enum ask_kind {
 	ASK_SHELL = 1,
 	ASK_EXEC = 2,
@@ -40,7 +41,9 @@ enum ask_kind {
 	ASK_UPLOAD = 4,
 	ASK_DOWNLOAD = 5,
 	ASK_SUBSYSTEM = 6,
-	ASK_FORWARD = 7
+	ASK_FORWARD = 7,
+	ASK_SOCKET = 8,
+	ASK_REVERSE = 9
 };
 enum verdict { VERDICT_DENY = 0, VERDICT_WAIT = 1, VERDICT_ALLOW = 2 };
 enum visit_event {
@@ -59,7 +62,9 @@ enum capability {
 	CAPABILITY_DOWNLOAD = 8,
 	CAPABILITY_FORWARD = 16,
 	CAPABILITY_AGENT = 32,
-	CAPABILITY_X11 = 64
+	CAPABILITY_X11 = 64,
+	CAPABILITY_REVERSE = 128,
+	CAPABILITY_SOCKET = 256
 };
 
 /* One structure a message, struct msg_<name>.  text and bytes point into the datagram, or into the sender's memory. */

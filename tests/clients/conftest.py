@@ -18,6 +18,7 @@ OUT = HERE.parents[1] / "build/clients.txt"
 def pytest_configure(config):
     config.addinivalue_line("markers", "client(name): whose row of the table the tests of a file are")
     config.addinivalue_line("markers", "feature(name): the column")
+    config.addinivalue_line("filterwarnings", "ignore:.*has been deprecated")  # asyncssh's ciphers, as it loads them
 
 
 def pytest_generate_tests(metafunc):

@@ -22,6 +22,7 @@ from site_of_lodge import Site, wait_for  # noqa: E402
 
 import recording  # noqa: E402
 import truth  # noqa: E402
+from slow_road import SlowRoad  # noqa: E402
 
 PAYLOAD = int(os.environ.get("LODGE_CLIENTS_MIB", "64")) << 20
 TREE = {
@@ -55,14 +56,21 @@ class Way:
         return self.name == "jump"
 
 
+@dataclasses.dataclass(frozen=True)
+class Far:
+    road_to_target: SlowRoad
+    road_to_lodge: SlowRoad
+
+
 class Ground:
     def __init__(self):
         self.page = Page()
         self._agent = None
+        self._far = {}
         self.site = Site("--set", "MFAGrace=24h", before=self._target_change)
         try:
             self._clients_make()
-            self._let_in()
+            self._let_in("osv1", "--forward", f"127.0.0.1:{self.page.port}")
         except BaseException:
             self.end(check=False)
             raise
@@ -173,15 +181,24 @@ Host *
         said = subprocess.run(["ssh-keygen", "-lf", self.host_keys[way.key_of]], capture_output=True, text=True, check=True)
         return said.stdout.split()[1]
 
-    def _let_in(self):
-        """alice asks, with a code; maria says yes."""
-        site = self.site
-        words = ["--for", "8h", "--why", "clients", "--forward", f"127.0.0.1:{self.page.port}"]
-        done = site.ssh("alice", "request", "osv1", *words)
-        if done.returncode != 0:
-            done = site.ssh("alice", "request", "osv1", *words[:-2])
-        number = re.search(rb"request (\d+)", done.stdout + done.stderr).group(1).decode()
-        site.approve(number, "--for", "8h")
+    def _let_in(self, target, *words):
+        """alice asks, with a code the first time; maria says yes."""
+        said = self.site.verb("alice", "request", target, "--for", "8h", "--why", "clients", *words)
+        self.site.approve(re.search(r"request (\d+)", said).group(1), "--for", "8h")
+
+    def far(self, round_trip_ms):
+        """The same target and the same Lodge at the ends of long links; the target is farMS there."""
+        if round_trip_ms not in self._far:
+            direct, plus = self.ways["direct"], self.ways["plus"]
+            one = Far(SlowRoad(direct.port, round_trip_ms), SlowRoad(plus.port, round_trip_ms))
+            key = " ".join(self.host_key(direct).split()[:2])
+            address = f"127.0.0.1:{one.road_to_target.port}"
+            words = ["--address", address, "--account", self.account, "--host-key", key]
+            done = self.site.lodge("target", "add", f"far{round_trip_ms}", *words)
+            assert done.returncode == 0, done.stderr
+            self._let_in(f"far{round_trip_ms}")
+            self._far[round_trip_ms] = one
+        return self._far[round_trip_ms]
 
     def agent(self):
         """The socket of an agent that holds her key."""
@@ -206,6 +223,9 @@ Host *
         if self._agent is not None:
             self._agent.terminate()
             self._agent.wait(10)
+        for one in self._far.values():
+            one.road_to_target.end()
+            one.road_to_lodge.end()
         self.page.end()
         self.site.end(check=check)
 
@@ -260,6 +280,7 @@ class Case:
         self.ground, self.way, self.local = ground, way, local
         self.name = f"case{number}"  # a directory in the account's home
         self.remote = ground.home / self.name
+        self.config = ground.config
         self.remote.mkdir()
         os.chown(self.remote, ground.uid, ground.gid)
         self._heard, self._shelf = ground.heard(), ground.shelf()
@@ -270,7 +291,7 @@ class Case:
 
     def ssh(self, *options):
         """The beginning of an OpenSSH command line, up to where the host goes."""
-        return ["ssh", "-F", str(self.ground.config), *options, self.way.host]
+        return ["ssh", "-F", str(self.config), *options, self.way.host]
 
     def run(self, words, stdin=b"", status=0, env=None, cwd=None, timeout=PATIENCE):
         """Runs a client to its end; it must end so.  stdin: bytes, or an open file."""
@@ -303,6 +324,13 @@ class Case:
         path = self.local / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+        return path
+
+    def target_file(self, name, data):
+        """Makes a file of this case at the target."""
+        path = self.remote / name
+        path.write_bytes(data)
+        os.chown(path, self.ground.uid, self.ground.gid)
         return path
 
     def tree_here(self):
@@ -406,6 +434,7 @@ class Case:
     def end(self):
         """Makes room.  What is on the shelf stays: it is verified at the end."""
         shutil.rmtree(self.remote, ignore_errors=True)
+        shutil.rmtree(self.local, ignore_errors=True)
         for name in self.ground.heard() - self._heard:
             for path in self.ground.taps.glob(f"{name}.*"):
                 path.unlink()

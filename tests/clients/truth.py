@@ -125,6 +125,10 @@ def ledger_compare(heard, files, operations):
     for one in heard:
         logged.update(sftp_log_files(one.sftp_log))
         changes.update(sftp_log_changes(one.sftp_log))
+    for copy in (o for o in operations if o["op"] == "copy"):  # within the target: nothing was carried
+        for path in (copy["path"], copy["to"]):
+            for entry in [e for e in logged if e[0] == path]:
+                logged[path, 0, 0] += logged.pop(entry)
     entered = collections.Counter()
     for f in files:
         if f["result"].startswith("failed") and f["bytes"] == 0 and not logged[f["path"], 0, 0]:

@@ -1,0 +1,258 @@
+#include "beside.h"
+
+#include "asked.h"
+#include "base/log.h"
+#include "forward.h"
+#include "ssh_more.h"
+#include "visit.h"
+
+static void
+on_close_here(ssh_session ssh, ssh_channel channel, void *ctx)
+{
+	struct channel *c = ctx;
+
+	(void)ssh;
+	(void)channel;
+	c->here_closed = 1;
+	session_wake(c->session);
+}
+
+static void
+on_close_there(ssh_session ssh, ssh_channel channel, void *ctx)
+{
+	struct channel *c = ctx;
+
+	(void)ssh;
+	(void)channel;
+	c->there_closed = 1;
+	session_wake(c->session);
+}
+
+static void
+closing_watch(struct channel *c, ssh_channel channel, struct ssh_channel_callbacks_struct *calls,
+    void (*on_close)(ssh_session ssh, ssh_channel channel, void *ctx))
+{
+	calls->userdata = c;
+	calls->channel_close_function = on_close;
+	ssh_callbacks_init(calls);
+	(void)ssh_add_channel_callbacks(channel, calls);
+}
+
+static const char *
+port_of(const char *place)
+{
+	return (strrchr(place, ':') + 1);
+}
+
+/* ---- what the target opens ---- */
+
+/* The channel of this visit that said it may. */
+static struct channel *
+asker_of(const struct visit *v, ssh_message m)
+{
+	int port = ssh_message_channel_request_open_destination_port(m);
+
+	for (struct channel *c = v->session->channels; c != NULL; c = c->next) {
+		if (c->visit != v || c->state != CHANNEL_RUNNING)
+			continue;
+		switch (ssh_message_subtype(m)) {
+		case SSH_CHANNEL_X11:
+			if (c->x11_on)
+				return (c);
+			break;
+		case SSH_CHANNEL_AUTH_AGENT:
+			if (c->agent_on)
+				return (c);
+			break;
+		case SSH_CHANNEL_FORWARDED_TCPIP:
+			if (c->way == WAY_LISTEN && strtol(port_of(c->command), NULL, 10) == port)
+				return (c);
+			break;
+		default:
+			break;
+		}
+	}
+	return (NULL);
+}
+
+static char *
+name_of(const struct channel *asker, int type)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "engineer:%s",
+	    type == SSH_CHANNEL_X11          ? "x11"
+	    : type == SSH_CHANNEL_AUTH_AGENT ? "agent"
+	                                     : port_of(asker->command));
+	return (bytes_dup(bytes_text(name)));
+}
+
+int
+beside_back(struct visit *v, ssh_message m)
+{
+	struct channel *asker = asker_of(v, m), *c;
+
+	if (asker == NULL || (c = channel_add(asker->door)) == NULL)
+		return (0);
+	c->way = WAY_BACK;
+	c->visit = v;
+	c->opening = m;
+	c->back_type = ssh_message_subtype(m);
+	c->command = name_of(asker, c->back_type);
+	c->originator = asked_place(
+	    ssh_message_channel_request_open_originator(m), ssh_message_channel_request_open_originator_port(m));
+	if (c->command == NULL)
+		log_fatal("out of memory");
+	channel_step(c, CHANNEL_ENTERING);
+	return (1);
+}
+
+/* As ssh_channel_open_x11: SSH_OK, SSH_AGAIN, SSH_ERROR. */
+static int
+back_open(struct channel *c)
+{
+	const char *from = ssh_message_channel_request_open_originator(c->opening),
+	           *to = ssh_message_channel_request_open_destination(c->opening);
+	int port = ssh_message_channel_request_open_originator_port(c->opening);
+
+	if (c->here == NULL && (c->here = ssh_channel_new(c->door->leg.ssh)) == NULL)
+		return (SSH_ERROR);
+	if (c->back_type == SSH_CHANNEL_X11)
+		return (ssh_channel_open_x11(c->here, from == NULL ? "" : from, port));
+	if (c->back_type == SSH_CHANNEL_AUTH_AGENT)
+		return (ssh_channel_open_auth_agent(c->here));
+	return (ssh_channel_open_reverse_forward(c->here, to == NULL ? "" : to,
+	    ssh_message_channel_request_open_destination_port(c->opening), from == NULL ? "" : from, port));
+}
+
+/* ---- entering ---- */
+
+static void
+opened(struct channel *c)
+{
+	ssh_channel accepted = ssh_message_channel_request_open_reply_accept(c->opening);
+
+	ssh_message_free(c->opening);
+	c->opening = NULL;
+	if (accepted == NULL) {
+		channel_finish(c);
+		return;
+	}
+	if (c->way == WAY_BACK)
+		c->there = accepted;
+	else
+		c->here = accepted;
+	closing_watch(c, c->here, &c->here_calls, on_close_here);
+	closing_watch(c, c->there, &c->there_calls, on_close_there);
+	forward_begun_record(c);
+	channel_step(c, CHANNEL_RUNNING);
+}
+
+static int
+listen_step(struct channel *c)
+{
+	const char *address = ssh_message_global_request_address(c->opening);
+	int port = ssh_message_global_request_port(c->opening), rc;
+
+	rc = ssh_channel_listen_forward(c->visit->leg.ssh, address, port, NULL);
+	if (rc == SSH_AGAIN)
+		return (0);
+	if (rc != SSH_OK) {
+		channel_refuse(c, REASON_TARGET_GONE, "the target does not listen there");
+		return (1);
+	}
+	(void)ssh_message_global_request_reply_success(c->opening, (uint16_t)port);
+	ssh_message_free(c->opening);
+	c->opening = NULL;
+	forward_begun_record(c);
+	channel_step(c, CHANNEL_RUNNING);
+	return (1);
+}
+
+static int
+open_step(struct channel *c)
+{
+	int rc;
+
+	if (c->way == WAY_BACK)
+		rc = back_open(c);
+	else if (c->there == NULL && (c->there = ssh_channel_new(c->visit->leg.ssh)) == NULL)
+		rc = SSH_ERROR;
+	else
+		rc = ssh_channel_open_forward_unix(c->there, c->command, "127.0.0.1", 0);
+	if (rc == SSH_AGAIN)
+		return (0);
+	if (rc == SSH_OK)
+		opened(c);
+	else
+		channel_refuse(c, REASON_TARGET_GONE,
+		    c->way == WAY_BACK ? "the engineer's client does not open it" : "the target does not open it");
+	return (1);
+}
+
+int
+beside_entering_turn(struct channel *c)
+{
+	if (c->door->leg.over) {
+		channel_refuse(c, REASON_CLIENT_GONE, NULL);
+		return (1);
+	}
+	if (c->visit->state != VISIT_OPEN || c->visit->leg.over || !record_is_clear(c->session->record))
+		return (0);
+	return (c->way == WAY_LISTEN ? listen_step(c) : open_step(c));
+}
+
+/* ---- running ---- */
+
+/* Until it is cancelled, its door closes, or the visit ends. */
+static int
+listening_turn(struct channel *c)
+{
+	if (!c->here_closed && !c->door->leg.over)
+		return (0);
+	beside_leave(c);
+	channel_step(c, CHANNEL_OVER);
+	return (1);
+}
+
+int
+beside_running_turn(struct channel *c)
+{
+	int moved;
+
+	if (c->way == WAY_LISTEN)
+		return (listening_turn(c));
+	moved = relay_turn(c);
+	if ((c->there_closed && (c->here_closed || relay_is_drained(c))) ||
+	    (c->here_closed && relay_in_is_clear(c) && ssh_channel_poll(c->here, 0) <= 0)) {
+		beside_leave(c);
+		channel_finish(c);
+		return (1);
+	}
+	return (moved);
+}
+
+void
+beside_leave(struct channel *c)
+{
+	ssh_session target = c->visit == NULL ? NULL : c->visit->leg.ssh;
+	char *host;
+
+	if (c->state != CHANNEL_RUNNING && c->state != CHANNEL_ENDING)
+		return;
+	if (c->way == WAY_LISTEN && target != NULL && !c->visit->leg.over &&
+	    (host = bytes_dup(bytes_of(c->command, (size_t)(port_of(c->command) - 1 - c->command)))) != NULL) {
+		(void)ssh_channel_cancel_forward(target, host, (int)strtol(port_of(c->command), NULL, 10));
+		free(host);
+	}
+	if (c->there == NULL && c->way != WAY_LISTEN)
+		return;
+	forward_leave(c);
+	if (c->there == NULL)
+		return;
+	if (!c->visit->leg.over && ssh_channel_close(c->there) == SSH_AGAIN)
+		(void)ssh_channel_close(c->there);
+	if (target != NULL)
+		ssh_channel_free(c->there);
+	c->there = NULL;
+}
