@@ -94,7 +94,8 @@ unusual_ask(struct verb *v, struct request *r)
 		return (0);
 	if (capabilities_parse(value, &more) == -1 || (more & ~(unsigned)CAPABILITIES_UNUSUAL) != 0) {
 		verb_usage(v,
-		    "--with %.64s: what may be asked for besides the usual is agent, x11, reverse, socket; a forward "
+		    "--with %.64s: what may be asked for besides the usual is agent, x11, reverse, socket; a "
+		    "forward "
 		    "by --forward HOST:PORT",
 		    value);
 		return (-1);

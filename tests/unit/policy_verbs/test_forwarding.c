@@ -127,6 +127,8 @@ asked_for_and_approved(void **state)
 	expect(alice, "request osv1 --forward 127.0.0.1:2222", 64, "that is the ssh of osv1");
 	expect(
 	    alice, "request osv1 --forward [::ffff:127.0.0.1]:2222", 64, "127.0.0.1:2222: that is the ssh of osv1");
+	expect(alice, "request osv1 --with shell", 64, "besides the usual is agent, x11, reverse, socket");
+	expect(alice, "request osv1 --with agent,nonsense", 64, "besides the usual");
 	snprintf(words, sizeof(words), "request osv1 --forward cmp:443,%0600d", 1);
 	expect(alice, words, 64, "--forward cmp:443,0000");
 	expect(alice, "request osv1 --forward CMP:443,10.0.0.7:8443,[2001:DB8::1]:443", 0,
