@@ -75,6 +75,10 @@ each_kind_wants_its_own(void **state)
 	    {ASK_FORWARD, CAPABILITIES_CARRIED, "cmp:443", "cmp:443", REASON_FORWARD,
 	        "names no forward to cmp:443"},
 	    {ASK_FORWARD, CAPABILITIES_CARRIED, "", "cmp:443", REASON_FORWARD, "it names none"},
+	    {ASK_SOCKET, CAPABILITY_SOCKET, "", NULL, REASON_NONE, ""},
+	    {ASK_SOCKET, CAPABILITIES_CARRIED, "", NULL, REASON_CAPABILITY, "without: socket"},
+	    {ASK_REVERSE, CAPABILITY_REVERSE, "", NULL, REASON_NONE, ""},
+	    {ASK_REVERSE, CAPABILITIES_CARRIED, "", NULL, REASON_CAPABILITY, "without: reverse"},
 	};
 
 	(void)state;
@@ -94,7 +98,7 @@ no_other_kind(void **state)
 
 	(void)state;
 	assert_int_equal(need_of(0, &n), -1);
-	assert_int_equal(need_of(ASK_FORWARD + 1, &n), -1);
+	assert_int_equal(need_of(ASK_REVERSE + 1, &n), -1);
 	assert_int_equal(need_of(255, &n), -1);
 }
 
