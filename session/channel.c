@@ -38,6 +38,8 @@ channel_step(struct channel *c, enum channel_state to)
 		log_fatal("channel %u: no step from %s to %s", c->number, state_names[c->state], state_names[to]);
 	log_debug("channel %u: %s -> %s", c->number, state_names[c->state], state_names[to]);
 	c->state = to;
+	if (to == CHANNEL_ENTERING)
+		c->enter_by_ms = clock_boot_ms() + VISIT_ENTER_MS;
 	session_wake(c->session);
 }
 
@@ -53,7 +55,8 @@ channel_add(struct door *d)
 		all++;
 		open += !(*last)->here_closed; /* those that the client closed are on their way out */
 	}
-	if (open >= SESSION_CHANNELS_MAX || all >= 2 * SESSION_CHANNELS_MAX || (c = calloc(1, sizeof(*c))) == NULL)
+	if (d->session->denials > SESSION_DENIALS_MAX || open >= SESSION_CHANNELS_MAX ||
+	    all >= 2 * SESSION_CHANNELS_MAX || (c = calloc(1, sizeof(*c))) == NULL)
 		return (NULL);
 	c->session = d->session;
 	c->door = d;
@@ -325,12 +328,24 @@ channels_turn(struct session *s)
 	return (moved);
 }
 
+/* A target that lives, and never answers what it is asked for.  (A forward's socket has its visit's time.) */
+static void
+entering_tick(struct channel *c)
+{
+	if (channel_is_forward(c) || clock_boot_ms() < c->enter_by_ms)
+		return;
+	channel_refuse(c, REASON_UNREACHABLE, NULL);
+	channel_leave(c);
+}
+
 void
 channels_tick(struct session *s)
 {
 	for (struct channel *c = s->channels; c != NULL; c = c->next)
 		if (c->state == CHANNEL_ASKING)
 			question_tick(c);
+		else if (c->state == CHANNEL_ENTERING)
+			entering_tick(c);
 }
 
 static void

@@ -98,6 +98,7 @@ struct channel {
 	ssh_channel there;
 	struct ssh_channel_callbacks_struct there_calls;
 	int there_closed;
+	int64_t enter_by_ms; /* boot clock; it has ENTERed by then, or is given up */
 	enum entry_step step;
 	int step_begun; /* a request is with the target */
 	size_t env_next;

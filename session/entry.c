@@ -42,6 +42,8 @@ on_exit_status(ssh_session ssh, ssh_channel there, int status, void *ctx)
 
 	(void)ssh;
 	(void)there;
+	if (c->there_closed)
+		return;
 	c->has_status = 1;
 	c->status = (uint32_t)status;
 }
@@ -56,6 +58,8 @@ on_exit_signal(ssh_session ssh, ssh_channel there, const char *name, int core, c
 	(void)there;
 	(void)message;
 	(void)language;
+	if (c->there_closed)
+		return;
 	snprintf(c->signal, sizeof(c->signal), "%.20s", name);
 	c->core_dumped = core != 0;
 }
@@ -292,7 +296,11 @@ entry_turn(struct channel *c)
 			moved = 1;
 			break;
 		case SSH_AGAIN:
-			return (moved);
+			if (!c->there_closed)
+				return (moved);
+			channel_refuse(c, REASON_TARGET_GONE, "the target closed the channel");
+			entry_leave(c);
+			return (1);
 		default:
 			if (c->visit->leg.over || !ssh_is_connected(c->visit->leg.ssh))
 				return (1); /* the visit says why */

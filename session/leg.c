@@ -111,7 +111,7 @@ leg_pump(struct leg *l)
 		if (leg_is_gone(l))
 			break;
 	}
-	if (rc == SSH_ERROR || leg_is_gone(l)) {
+	if (rc == SSH_ERROR || leg_is_gone(l) || ssh_more_unsent(l->ssh) > LEG_UNSENT_LOST) {
 		l->over = 1;
 		return (1);
 	}

@@ -14,6 +14,8 @@
 #include <libssh/libssh.h>
 
 #define LEG_UNSENT_MAX (256 * 1024) /* bytes that libssh may hold for a peer who does not read */
+#define LEG_UNSENT_LOST \
+	(2 * 1024 * 1024) /* only answers get so many: it asks and asks, and reads none; it is left */
 
 struct loop;
 struct settings;

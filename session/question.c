@@ -90,6 +90,7 @@ question_on_verdict(struct session *s, const struct msg_verdict *m)
 	if (m->verdict == VERDICT_DENY && (c->state == CHANNEL_ASKING || c->state == CHANNEL_ENTERING)) {
 		if (c->visit != NULL)
 			visit_end(c->visit, (enum reason)m->reason, text);
+		s->denials++;
 		channel_refuse(c, (enum reason)m->reason, text);
 		return;
 	}

@@ -8,6 +8,7 @@
 #include "channel.h"
 #include "entry.h"
 #include "forward.h"
+#include "ssh_more.h"
 #include "transfer.h"
 #include "visit.h"
 
@@ -64,6 +65,8 @@ end_read(const struct end *e, void *to, uint32_t room)
 {
 	ssize_t got;
 
+	if (e->channel != NULL && e->leg->over) /* what came before it was gone */
+		return ((int)ssh_more_read(e->channel, e->is_stderr, to, room));
 	if (e->channel != NULL)
 		return (ssh_channel_read_nonblocking(e->channel, to, room, e->is_stderr));
 	if (e->visit->socket_ended)
@@ -337,7 +340,7 @@ int
 relay_is_drained(const struct channel *c)
 {
 	return (held_bytes(&c->flow_out).len == 0 && held_bytes(&c->flow_err).len == 0 &&
-	        ssh_channel_poll(c->there, 0) <= 0 && ssh_channel_poll(c->there, 1) <= 0);
+	        ssh_more_unread(c->there, 0) == 0 && ssh_more_unread(c->there, 1) == 0);
 }
 
 void

@@ -135,6 +135,7 @@ on_turn(void *ctx)
 		return;
 	}
 	channels_sweep(s);
+	visits_sweep(s);
 	doors_sweep(s);
 	doors_watch(s);
 	for (const struct channel *c = s->channels; c != NULL; c = c->next)

@@ -20,10 +20,11 @@
 #include "contract/tables.h"
 #include "record.h"
 
-#define SESSION_CHANNELS_MAX 64 /* open at once in one connection */
-#define SESSION_TICK_MS 250     /* deadlines and clocks are looked at this often while somebody is in */
-#define SESSION_LEAVE_MS 900    /* last words may take so long */
-#define SESSION_STUCK_MS 20000  /* the recorder may take nothing for so long, before the connection ends */
+#define SESSION_CHANNELS_MAX 64  /* open at once in one connection */
+#define SESSION_DENIALS_MAX 4096 /* channels that policy denied, after which a connection gets no more */
+#define SESSION_TICK_MS 250      /* deadlines and clocks are looked at this often while somebody is in */
+#define SESSION_LEAVE_MS 900     /* last words may take so long */
+#define SESSION_STUCK_MS 20000   /* the recorder may take nothing for so long, before the connection ends */
 
 struct channel;
 struct door;
@@ -63,6 +64,7 @@ struct session {
 	struct lease *leases;
 	uint32_t last_channel;
 	uint32_t refusals; /* channels and requests that we refused by ourselves */
+	uint32_t denials;  /* channels that policy denied */
 
 	/* the turn */
 	int turn_due;

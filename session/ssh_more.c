@@ -25,13 +25,15 @@
 #include <libssh/socket.h>
 #include <libssh/ssh2.h>
 
+#define PACKETS 7 /* rows of packet_rows */
+
 struct more {
 	struct more *next;
 	ssh_session session; /* lent */
 	const struct ssh_more_hooks *hooks;
 	void *ctx;
 	struct ssh_counter_struct counter;
-	struct ssh_packet_callbacks_struct tries, answers, opens, requests;
+	struct ssh_packet_callbacks_struct packets[PACKETS];
 	/* the try that libssh reads just now; empty otherwise */
 	struct bytes key, signature;
 };
@@ -136,9 +138,33 @@ on_answers(ssh_session session, uint8_t type, ssh_buffer packet, void *user)
 	return (SSH_PACKET_USED);
 }
 
-/* ---- channels asked for (packet 90) ---- */
+/* ---- channels asked for, and confirmed (packets 90 and 91) ---- */
 
-/* libssh forgets the name of a type that it does not know; the message's originator, unused then, keeps it. */
+/* The peer broke the protocol in a way that libssh goes on from: the connection ends. */
+static int
+peer_broke(ssh_session session, const char *how)
+{
+	ssh_set_error(session, SSH_FATAL, "%s", how);
+	session->session_state = SSH_SESSION_STATE_ERROR;
+	return (SSH_PACKET_USED);
+}
+
+/* libssh drops without a word what it cannot read, and packets of no size.  r: behind the type. */
+static void
+open_unreadable(ssh_session session, struct reader r)
+{
+	uint32_t sender = reader_get_u32(&r);
+
+	if (!r.failed && session->session_state != SSH_SESSION_STATE_ERROR)
+		(void)packet_go(
+		    session, ssh_buffer_pack(session->out_buffer, "bddss", SSH2_MSG_CHANNEL_OPEN_FAILURE, sender,
+		                 SSH2_OPEN_CONNECT_FAILED, "the question cannot be read", "en"));
+}
+
+/*
+ * libssh forgets the name of a type that it does not know; the message's originator, unused then, keeps it.  It also
+ * forgets a port's upper half, and what stands behind a NUL in a host's name: port 0 tells that they were no good.
+ */
 static int
 on_open(ssh_session session, uint8_t type, ssh_buffer packet, void *user)
 {
@@ -150,18 +176,44 @@ on_open(ssh_session session, uint8_t type, ssh_buffer packet, void *user)
 
 	(void)user;
 	(void)ssh_packet_channel_open(session, type, packet, NULL);
-	if (messages_queued(session) == before || (last = session->ssh_message_list->end) == NULL)
+	if (messages_queued(session) == before || (last = session->ssh_message_list->end) == NULL) {
+		open_unreadable(session, r);
 		return (SSH_PACKET_USED);
+	}
 	m = (ssh_message)(uintptr_t)last->data;
-	if (m->type != SSH_REQUEST_CHANNEL_OPEN || m->channel_request_open.type != SSH_CHANNEL_UNKNOWN ||
-	    m->channel_request_open.originator != NULL)
+	if (m->type != SSH_REQUEST_CHANNEL_OPEN)
 		return (SSH_PACKET_USED);
-	m->channel_request_open.originator = bytes_dup(name);
 	(void)reader_get_raw(&r, 12); /* sender, window, packet size */
 	path = reader_get_text(&r);
+	if (m->channel_request_open.type == SSH_CHANNEL_DIRECT_TCPIP &&
+	    (reader_get_u32(&r) > UINT16_MAX || r.failed))
+		m->channel_request_open.destination_port = 0;
+	if (m->channel_request_open.type != SSH_CHANNEL_UNKNOWN || m->channel_request_open.originator != NULL)
+		return (SSH_PACKET_USED);
+	m->channel_request_open.originator = bytes_dup(name);
 	if (!r.failed && bytes_are(name, "direct-streamlocal@openssh.com"))
 		m->channel_request_open.destination = bytes_dup(path);
 	return (SSH_PACKET_USED);
+}
+
+/*
+ * libssh takes the numbers of a confirmation before it looks whether one was due; with packets of no size it would then
+ * cut what it writes into pieces of nothing, for ever.
+ */
+static int
+on_confirmed(ssh_session session, uint8_t type, ssh_buffer packet, void *user)
+{
+	struct reader r = packet_reader(packet);
+	ssh_channel channel = ssh_channel_from_local(session, reader_get_u32(&r));
+
+	(void)type;
+	(void)user;
+	if (channel == NULL) /* it was given up meanwhile */
+		return (SSH_PACKET_NOT_USED);
+	(void)reader_get_raw(&r, 8); /* the peer's number, window */
+	if (channel->state != SSH_CHANNEL_STATE_OPENING || reader_get_u32(&r) == 0)
+		return (peer_broke(session, "a channel was confirmed that cannot be"));
+	return (SSH_PACKET_NOT_USED);
 }
 
 const char *
@@ -181,6 +233,23 @@ ssh_more_refuse_channel(ssh_message m, uint32_t code, const char *text)
 	return (
 	    packet_go(m->session, ssh_buffer_pack(m->session->out_buffer, "bddss", SSH2_MSG_CHANNEL_OPEN_FAILURE,
 	                              m->channel_request_open.sender, code, text, "en")));
+}
+
+/* ---- a channel's bytes (packets 94 and 95) ---- */
+
+/* libssh drops what exceeds our window and goes on, so that a stream would have a hole. */
+static int
+on_bytes(ssh_session session, uint8_t type, ssh_buffer packet, void *user)
+{
+	struct reader r = packet_reader(packet);
+	ssh_channel channel = ssh_channel_from_local(session, reader_get_u32(&r));
+
+	(void)user;
+	if (type == SSH2_MSG_CHANNEL_EXTENDED_DATA)
+		(void)reader_get_u32(&r);
+	if (channel != NULL && reader_get_u32(&r) > channel->local_window)
+		return (peer_broke(session, "more bytes came than the window allows"));
+	return (SSH_PACKET_NOT_USED);
 }
 
 /* ---- channel requests (packet 98) ---- */
@@ -250,20 +319,42 @@ on_request(ssh_session session, uint8_t type, ssh_buffer packet, void *user)
 static ssh_packet_callback on_try_list[] = {on_try};
 static ssh_packet_callback on_answers_list[] = {on_answers};
 static ssh_packet_callback on_open_list[] = {on_open};
+static ssh_packet_callback on_confirmed_list[] = {on_confirmed};
+static ssh_packet_callback on_bytes_list[] = {on_bytes};
 static ssh_packet_callback on_request_list[] = {on_request};
 
+static const struct {
+	uint8_t type;
+	ssh_packet_callback *list;
+} packet_rows[PACKETS] = {
+    {SSH2_MSG_USERAUTH_REQUEST, on_try_list},
+    {SSH2_MSG_USERAUTH_INFO_RESPONSE, on_answers_list},
+    {SSH2_MSG_CHANNEL_OPEN, on_open_list},
+    {SSH2_MSG_CHANNEL_OPEN_CONFIRMATION, on_confirmed_list},
+    {SSH2_MSG_CHANNEL_DATA, on_bytes_list},
+    {SSH2_MSG_CHANNEL_EXTENDED_DATA, on_bytes_list},
+    {SSH2_MSG_CHANNEL_REQUEST, on_request_list},
+};
+
 static int
-hook_add(struct more *m, struct ssh_packet_callbacks_struct *c, uint8_t type, ssh_packet_callback *list)
+packets_hook(struct more *m)
 {
-	*c = (struct ssh_packet_callbacks_struct){.start = type, .n_callbacks = 1, .callbacks = list, .user = m};
-	return (ssh_list_prepend(m->session->packet_callbacks, c) == SSH_OK ? 0 : -1);
+	for (size_t i = 0; i < PACKETS; i++) {
+		m->packets[i] = (struct ssh_packet_callbacks_struct){
+		    .start = packet_rows[i].type, .n_callbacks = 1, .callbacks = packet_rows[i].list, .user = m};
+		if (ssh_list_prepend(m->session->packet_callbacks, &m->packets[i]) != SSH_OK)
+			return (-1);
+	}
+	return (0);
 }
 
 static void
-hook_remove(struct more *m, struct ssh_packet_callbacks_struct *c)
+packets_unhook(struct more *m)
 {
-	if (m->session->packet_callbacks != NULL) /* ssh_disconnect frees the list */
-		ssh_packet_remove_callbacks(m->session, c);
+	if (m->session->packet_callbacks == NULL) /* ssh_disconnect frees the list */
+		return;
+	for (size_t i = 0; i < PACKETS; i++)
+		ssh_packet_remove_callbacks(m->session, &m->packets[i]);
 }
 
 int
@@ -284,10 +375,7 @@ ssh_more_begin(ssh_session session, const struct ssh_more_hooks *hooks, void *ct
 	/* libssh makes its list when it knows the peer's banner, and appends to one that is there. */
 	if (session->packet_callbacks == NULL && (session->packet_callbacks = ssh_list_new()) == NULL)
 		goto no_memory;
-	if (hook_add(m, &m->tries, SSH2_MSG_USERAUTH_REQUEST, on_try_list) == -1 ||
-	    hook_add(m, &m->answers, SSH2_MSG_USERAUTH_INFO_RESPONSE, on_answers_list) == -1 ||
-	    hook_add(m, &m->opens, SSH2_MSG_CHANNEL_OPEN, on_open_list) == -1 ||
-	    hook_add(m, &m->requests, SSH2_MSG_CHANNEL_REQUEST, on_request_list) == -1)
+	if (packets_hook(m) == -1)
 		goto no_memory;
 	ssh_set_counters(session, NULL, &m->counter);
 	return (0);
@@ -308,9 +396,9 @@ ssh_more_listen(ssh_session session, int is_server)
 		return (-1);
 	for (i = ssh_list_get_iterator(session->packet_callbacks); i != NULL; i = i->next) {
 		if (i->data == &session->default_packet_callbacks)
-			return (ours == 4 ? 0 : -1);
-		ours += i->data == &m->tries || i->data == &m->answers || i->data == &m->opens ||
-		        i->data == &m->requests;
+			return (ours == PACKETS ? 0 : -1);
+		for (size_t k = 0; k < PACKETS; k++)
+			ours += i->data == &m->packets[k];
 	}
 	return (-1);
 }
@@ -325,10 +413,7 @@ ssh_more_end(ssh_session session)
 	if (m == NULL)
 		return;
 	*at = m->next;
-	hook_remove(m, &m->tries);
-	hook_remove(m, &m->answers);
-	hook_remove(m, &m->opens);
-	hook_remove(m, &m->requests);
+	packets_unhook(m);
 	ssh_set_counters(session, NULL, NULL);
 	free(m);
 }
@@ -540,6 +625,12 @@ ssh_more_read(ssh_channel channel, int is_stderr, void *to, size_t size)
 		channel->state = SSH_CHANNEL_STATE_CLOSED;
 	window_grow(channel);
 	return (len);
+}
+
+size_t
+ssh_more_unread(ssh_channel channel, int is_stderr)
+{
+	return (ssh_buffer_get_len(is_stderr ? channel->stderr_buffer : channel->stdout_buffer));
 }
 
 /* ---- what is under way ---- */

@@ -78,6 +78,8 @@ int ssh_more_refuse_channel(ssh_message m, uint32_t code, const char *text);
 /* Takes up to size bytes that came and were not read yet: no poll, no callback, and also when the connection is gone
  * (libssh's own reads refuse then).  0: nothing is there. */
 size_t ssh_more_read(ssh_channel channel, int is_stderr, void *to, size_t size);
+/* Bytes that came and were not read yet. */
+size_t ssh_more_unread(ssh_channel channel, int is_stderr);
 
 /* Bytes that libssh holds for the peer and has not written, those that wait for a rekey's end included. */
 size_t ssh_more_unsent(ssh_session session);

@@ -483,6 +483,17 @@ messages_take(struct visit *v)
 	}
 }
 
+/* 1 while what the target said before it was gone is on its way to the engineer. */
+static int
+leg_has_more(const struct visit *v)
+{
+	for (const struct channel *c = v->session->channels; c != NULL; c = c->next)
+		if (c->visit == v && c->state == CHANNEL_RUNNING && c->there != NULL && channel_hears(c) &&
+		    !relay_is_drained(c))
+			return (1);
+	return (0);
+}
+
 static int
 visit_turn(struct visit *v)
 {
@@ -501,7 +512,7 @@ visit_turn(struct visit *v)
 		moved |= login_step(v);
 	if (v->state != VISIT_OVER)
 		messages_take(v);
-	if (v->state != VISIT_OVER && v->leg.over) {
+	if (v->state != VISIT_OVER && v->leg.over && !leg_has_more(v)) {
 		leg_lost(v);
 		moved = 1;
 	}
@@ -576,6 +587,39 @@ visits_recorder_anew(struct session *s)
 			peer_post(s->recorder, TARGET_HELD, target_held, .stream = v->stream);
 }
 
+static void
+visit_free(struct visit *v)
+{
+	socket_close(v);
+	leg_end(&v->leg, NULL);
+	ssh_key_free(v->key);
+	free(v->host_key);
+	free(v);
+}
+
+static int
+visit_is_used(const struct visit *v)
+{
+	for (const struct channel *c = v->session->channels; c != NULL; c = c->next)
+		if (c->visit == v)
+			return (1);
+	return (0);
+}
+
+void
+visits_sweep(struct session *s)
+{
+	struct visit *v, **at = &s->visits;
+
+	/* While policy is away it has not heard of the end, and will be told again. */
+	while (s->policy != NULL && (v = *at) != NULL)
+		if (v->state == VISIT_OVER && v->is_sealed && !visit_is_used(v)) {
+			*at = v->next;
+			visit_free(v);
+		} else
+			at = &v->next;
+}
+
 void
 visits_free(struct session *s)
 {
@@ -583,10 +627,6 @@ visits_free(struct session *s)
 
 	while ((v = s->visits) != NULL) {
 		s->visits = v->next;
-		socket_close(v);
-		leg_end(&v->leg, NULL);
-		ssh_key_free(v->key);
-		free(v->host_key);
-		free(v);
+		visit_free(v);
 	}
 }

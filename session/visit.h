@@ -79,6 +79,8 @@ void visit_receipt(const struct visit *v, struct channel *to);
 
 int visits_turn(struct session *s);
 void visits_tick(struct session *s);
+/* Frees those that nobody asks after any more: over, sealed, and without a channel. */
+void visits_sweep(struct session *s);
 void visits_free(struct session *s);
 
 #endif

@@ -12,6 +12,16 @@ log_begin(const char *program)
 	log_program = program;
 }
 
+/* What reorders or hides the writing: U+200B to 200F, 2028 to 202E, 2060 to 206F (Unicode TR 36). */
+static int
+log_reorders(const uint8_t *at)
+{
+	if (at[0] != 0xe2)
+		return (0);
+	return ((at[1] == 0x80 && ((at[2] >= 0x8b && at[2] <= 0x8f) || (at[2] >= 0xa8 && at[2] <= 0xae))) ||
+	        (at[1] == 0x81 && at[2] >= 0xa0 && at[2] <= 0xaf));
+}
+
 /* Length of the UTF-8 sequence at `at` that may be shown as it is; 0 when it must be escaped (RFC 3629 4). */
 static size_t
 log_printable(const uint8_t *at, size_t left)
@@ -42,7 +52,7 @@ log_printable(const uint8_t *at, size_t left)
 		for (size_t k = 2; k <= rows[i].more; k++)
 			if ((at[k] & 0xc0) != 0x80)
 				return (0);
-		return (rows[i].more + 1);
+		return (log_reorders(at) ? 0 : rows[i].more + 1);
 	}
 	return (0);
 }

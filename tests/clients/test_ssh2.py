@@ -34,7 +34,7 @@ def node(case, client_js, do, **more):
     what["hostKey"] = ground.host_key(way).split()[1]
     if way.is_jump:
         what["jump"] = dict(host="127.0.0.1", port=ground.ways["plus"].port, username="alice")
-    return json.loads(case.run(["node", client_js, json.dumps(what)]).stdout)
+    return json.loads(case.run(["node", client_js, json.dumps(what)], timeout=60).stdout)
 
 
 @feature("exec")
