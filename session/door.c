@@ -282,10 +282,11 @@ message_take(struct door *d, ssh_message m)
 static int
 messages_take(struct door *d)
 {
+	size_t waiting = ssh_more_messages(d->leg.ssh); /* asked for more, libssh reads on as long as any come */
 	ssh_message m;
 	int moved = 0;
 
-	while (!d->leg.over && d->session->state != SESSION_LEAVING &&
+	while (waiting-- > 0 && !d->leg.over && d->session->state != SESSION_LEAVING &&
 	       (d->login == NULL || !login_waits(d->login)) && (m = ssh_message_get(d->leg.ssh)) != NULL) {
 		moved = 1;
 		message_take(d, m);

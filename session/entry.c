@@ -35,6 +35,13 @@ on_there_close(ssh_session ssh, ssh_channel there, void *ctx)
 	((struct channel *)ctx)->there_closed = 1;
 }
 
+/* It is closed, or was cut: what the target says of its end now (to our own TERM, perhaps) is not how it ended. */
+static int
+ending_is_ours(const struct channel *c)
+{
+	return (c->there_closed || (c->state != CHANNEL_ENTERING && c->state != CHANNEL_RUNNING));
+}
+
 static void
 on_exit_status(ssh_session ssh, ssh_channel there, int status, void *ctx)
 {
@@ -42,7 +49,7 @@ on_exit_status(ssh_session ssh, ssh_channel there, int status, void *ctx)
 
 	(void)ssh;
 	(void)there;
-	if (c->there_closed)
+	if (ending_is_ours(c))
 		return;
 	c->has_status = 1;
 	c->status = (uint32_t)status;
@@ -58,7 +65,7 @@ on_exit_signal(ssh_session ssh, ssh_channel there, const char *name, int core, c
 	(void)there;
 	(void)message;
 	(void)language;
-	if (c->there_closed)
+	if (ending_is_ours(c))
 		return;
 	snprintf(c->signal, sizeof(c->signal), "%.20s", name);
 	c->core_dumped = core != 0;

@@ -111,7 +111,8 @@ leg_pump(struct leg *l)
 		if (leg_is_gone(l))
 			break;
 	}
-	if (rc == SSH_ERROR || leg_is_gone(l) || ssh_more_unsent(l->ssh) > LEG_UNSENT_LOST) {
+	if (rc == SSH_ERROR || leg_is_gone(l) || ssh_more_unsent(l->ssh) > LEG_UNSENT_LOST ||
+	    ssh_more_messages(l->ssh) > LEG_MESSAGES_LOST) {
 		l->over = 1;
 		return (1);
 	}

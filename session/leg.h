@@ -15,7 +15,8 @@
 
 #define LEG_UNSENT_MAX (256 * 1024) /* bytes that libssh may hold for a peer who does not read */
 #define LEG_UNSENT_LOST \
-	(2 * 1024 * 1024) /* only answers get so many: it asks and asks, and reads none; it is left */
+	(2 * 1024 * 1024)       /* only answers get so many: it asks and asks, and reads none; it is left */
+#define LEG_MESSAGES_LOST 16384 /* wait while none is taken, more than two pumps bring: it is left too */
 
 struct loop;
 struct settings;

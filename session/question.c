@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "entry.h"
 #include "lease.h"
+#include "ssh_more.h"
 #include "visit.h"
 
 #define ANSWER_MS 15000 /* policy answers something within this time, or is away */
@@ -148,12 +149,12 @@ static int
 gave_up(struct channel *c)
 {
 	uint8_t typed[256];
-	int got;
+	size_t got;
 
 	if (c->here_closed || c->door->leg.over)
 		return (1);
-	while (c->has_pty && (got = ssh_channel_read_nonblocking(c->here, typed, sizeof(typed), 0)) > 0)
-		if (memchr(typed, 3, (size_t)got) != NULL || memchr(typed, 4, (size_t)got) != NULL)
+	while (c->has_pty && (got = ssh_more_read(c->here, 0, typed, sizeof(typed))) > 0)
+		if (memchr(typed, 3, got) != NULL || memchr(typed, 4, got) != NULL)
 			return (1);
 	return (0);
 }

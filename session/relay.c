@@ -236,9 +236,9 @@ way_move(struct channel *c, const struct way *w)
 static void
 extended_discard(struct channel *c)
 {
-	uint8_t nowhere[256];
+	uint8_t nowhere[4096];
 
-	while (ssh_channel_read_nonblocking(c->here, nowhere, sizeof(nowhere), 1) > 0)
+	while (ssh_more_read(c->here, 1, nowhere, sizeof(nowhere)) > 0)
 		;
 }
 

@@ -229,7 +229,8 @@ file_tell(struct sftp_file *f, struct ledger_file *to)
 {
 	int known = image_tell(f->image, to->sha256, to->why);
 
-	if (!f->closed) {
+	/* Some clients leave without closing.  What was read is known all the same; what was written, once it was answered. */
+	if (!f->closed && f->written > 0 && f->pending > 0) {
 		known = 0;
 		snprintf(to->why, sizeof(to->why), "not closed");
 	} else if (known && image_size(f->image) == 0 && f->eof_at != 0 && !f->length_known) {

@@ -55,10 +55,11 @@ packet_reader(ssh_buffer packet)
 	return (reader_of(bytes_of(ssh_buffer_get(packet), ssh_buffer_get_len(packet))));
 }
 
-static size_t
-messages_queued(ssh_session session)
+/* Changes when a message is queued. */
+static const struct ssh_iterator *
+message_last(ssh_session session)
 {
-	return (session->ssh_message_list == NULL ? 0 : ssh_list_count(session->ssh_message_list));
+	return (session->ssh_message_list == NULL ? NULL : session->ssh_message_list->end);
 }
 
 /* Sends what was packed into out_buffer; packed is ssh_buffer_pack's result. */
@@ -113,14 +114,14 @@ on_try(ssh_session session, uint8_t type, ssh_buffer packet, void *user)
 {
 	struct more *m = user;
 	struct bytes name;
-	size_t before = messages_queued(session);
+	const struct ssh_iterator *before = message_last(session);
 
 	if (!session->server)
 		return (SSH_PACKET_NOT_USED);
 	name = try_peek(m, packet);
 	(void)ssh_packet_userauth_request(session, type, packet, NULL);
 	m->key = m->signature = (struct bytes){NULL, 0};
-	if (messages_queued(session) == before)
+	if (message_last(session) == before)
 		try_failed(m, name);
 	return (SSH_PACKET_USED);
 }
@@ -128,12 +129,12 @@ on_try(ssh_session session, uint8_t type, ssh_buffer packet, void *user)
 static int
 on_answers(ssh_session session, uint8_t type, ssh_buffer packet, void *user)
 {
-	size_t before = messages_queued(session);
+	const struct ssh_iterator *before = message_last(session);
 
 	if (!session->server)
 		return (SSH_PACKET_NOT_USED);
 	(void)ssh_packet_userauth_info_response(session, type, packet, NULL);
-	if (messages_queued(session) == before)
+	if (message_last(session) == before)
 		try_failed(user, bytes_text(""));
 	return (SSH_PACKET_USED);
 }
@@ -170,17 +171,16 @@ on_open(ssh_session session, uint8_t type, ssh_buffer packet, void *user)
 {
 	struct reader r = packet_reader(packet);
 	struct bytes name = reader_get_bytes(&r), path;
-	size_t before = messages_queued(session);
-	struct ssh_iterator *last;
+	const struct ssh_iterator *before = message_last(session);
 	ssh_message m;
 
 	(void)user;
 	(void)ssh_packet_channel_open(session, type, packet, NULL);
-	if (messages_queued(session) == before || (last = session->ssh_message_list->end) == NULL) {
+	if (message_last(session) == before || message_last(session) == NULL) {
 		open_unreadable(session, r);
 		return (SSH_PACKET_USED);
 	}
-	m = (ssh_message)(uintptr_t)last->data;
+	m = (ssh_message)(uintptr_t)message_last(session)->data;
 	if (m->type != SSH_REQUEST_CHANNEL_OPEN)
 		return (SSH_PACKET_USED);
 	(void)reader_get_raw(&r, 12); /* sender, window, packet size */
@@ -285,7 +285,7 @@ on_request(ssh_session session, uint8_t type, ssh_buffer packet, void *user)
 	uint32_t number = reader_get_u32(&r);
 	struct bytes name = reader_get_bytes(&r), payload;
 	int wanted = reader_get_u8(&r) != 0, answer = SSH_MORE_REFUSED;
-	size_t before = messages_queued(session);
+	const struct ssh_iterator *before = message_last(session);
 	ssh_channel channel;
 
 	if (r.failed || name_among(name, session->server ? told_to_server : told_to_client) ||
@@ -298,7 +298,7 @@ on_request(ssh_session session, uint8_t type, ssh_buffer packet, void *user)
 		return (SSH_PACKET_USED);
 	if (session->server && name_among(name, made_messages)) {
 		(void)channel_rcv_request(session, type, packet, NULL);
-		if (messages_queued(session) == before && wanted)
+		if (message_last(session) == before && wanted)
 			request_answer(session, channel, 0); /* malformed: libssh would say nothing */
 		return (SSH_PACKET_USED);
 	}
@@ -652,6 +652,12 @@ ssh_more_in_rekey(ssh_session session)
 {
 	return ((session->flags & SSH_SESSION_FLAG_AUTHENTICATED) != 0 &&
 	        session->dh_handshake_state != DH_STATE_FINISHED);
+}
+
+size_t
+ssh_more_messages(ssh_session session)
+{
+	return (session->ssh_message_list == NULL ? 0 : ssh_list_count(session->ssh_message_list));
 }
 
 uint64_t

@@ -86,6 +86,8 @@ size_t ssh_more_unsent(ssh_session session);
 /* 1 while a rekey is under way: libssh would take nothing to write, or hold it back. */
 int ssh_more_in_rekey(ssh_session session);
 
+/* Messages that came and were not taken yet. */
+size_t ssh_more_messages(ssh_session session);
 /* Counts of packets that came in, so that a peer that lives but says nothing to us can be told from a dead one. */
 uint64_t ssh_more_packets_in(ssh_session session);
 /* Asks the peer for a sign of life (keepalive@openssh.com); each call sends one.  Whatever it answers is a packet in.

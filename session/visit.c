@@ -466,12 +466,15 @@ login_step(struct visit *v)
 }
 
 /* A target opens what it was told it may, and asks for nothing. */
-static void
+static int
 messages_take(struct visit *v)
 {
+	size_t waiting = v->leg.over ? 0 : ssh_more_messages(v->leg.ssh); /* as at a door */
 	ssh_message m;
+	int moved = 0;
 
-	while (!v->leg.over && (m = ssh_message_get(v->leg.ssh)) != NULL) {
+	while (waiting-- > 0 && !v->leg.over && (m = ssh_message_get(v->leg.ssh)) != NULL) {
+		moved = 1;
 		if (ssh_message_type(m) == SSH_REQUEST_CHANNEL_OPEN && beside_back(v, m))
 			continue; /* taken */
 		if (ssh_message_type(m) == SSH_REQUEST_CHANNEL_OPEN)
@@ -481,6 +484,7 @@ messages_take(struct visit *v)
 			(void)ssh_message_reply_default(m);
 		ssh_message_free(m);
 	}
+	return (moved);
 }
 
 /* 1 while what the target said before it was gone is on its way to the engineer. */
@@ -511,7 +515,7 @@ visit_turn(struct visit *v)
 	if (v->state == VISIT_LOGIN && !v->leg.over)
 		moved |= login_step(v);
 	if (v->state != VISIT_OVER)
-		messages_take(v);
+		moved |= messages_take(v);
 	if (v->state != VISIT_OVER && v->leg.over && !leg_has_more(v)) {
 		leg_lost(v);
 		moved = 1;

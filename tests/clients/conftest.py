@@ -57,7 +57,9 @@ def pytest_runtest_makereport(item, call):
         MATRIX.add(client.args[0], feature.args[0], way, "n/a", report.longrepr[2].removeprefix("Skipped: "))
     elif report.failed:
         said = str(call.excinfo.value).splitlines() or [""]
-        MATRIX.add(client.args[0], feature.args[0], way, "FAIL", f"{item.name}: {call.excinfo.typename}: {said[0][:160]}")
+        MATRIX.add(
+            client.args[0], feature.args[0], way, "FAIL", f"{item.name}: {call.excinfo.typename}: {said[0][:160]}"
+        )
     else:
         MATRIX.add(client.args[0], feature.args[0], way, "ok")
 

@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "scenes"))
@@ -67,6 +66,7 @@ class Ground:
         self.page = Page()
         self._agent = None
         self._far = {}
+        self.modes = {}  # what stty -a said, for one way to be held against another
         self.site = Site("--set", "MFAGrace=24h", before=self._target_change)
         try:
             self._clients_make()
@@ -178,7 +178,9 @@ Host *
 
     def fingerprint(self, way):
         """SHA256:..., of the host key that this way shows."""
-        said = subprocess.run(["ssh-keygen", "-lf", self.host_keys[way.key_of]], capture_output=True, text=True, check=True)
+        said = subprocess.run(
+            ["ssh-keygen", "-lf", self.host_keys[way.key_of]], capture_output=True, text=True, check=True
+        )
         return said.stdout.split()[1]
 
     def _let_in(self, target, *words):
@@ -306,7 +308,9 @@ class Case:
         )
         if status is not None:
             said = done.stderr.decode(errors="replace")[-2000:] or done.stdout.decode(errors="replace")[-2000:]
-            assert done.returncode == status, f"exit {done.returncode}, not {status}: {' '.join(map(str, words))}\n{said}"
+            assert (
+                done.returncode == status
+            ), f"exit {done.returncode}, not {status}: {' '.join(map(str, words))}\n{said}"
         return done
 
     def begin(self, words, env=None):
@@ -409,8 +413,7 @@ class Case:
         files = [f for r in opened for f in r.facts("file")]
         operations = [o for r in opened for o in r.facts("operation")]
         wrong = truth.streams_compare(heard, channels, early)
-        if not early:
-            wrong += truth.ledger_compare(heard, self._of_sftp(files), operations)
+        wrong += truth.ledger_compare(heard, self._of_sftp(files), operations)
         for op, path in self._carried:
             wrong += truth.carried_compare(op, path, self.ground.home, files)
         assert not wrong, "\n".join(wrong[:8])

@@ -17,7 +17,9 @@ async def connected(case):
     common = dict(client_keys=[str(ground.key)], known_hosts=str(ground.known_hosts), config=None, agent_path=None)
     if way.is_jump:
         async with asyncssh.connect("127.0.0.1", ground.ways["plus"].port, username="alice", **common) as outer:
-            async with asyncssh.connect("osv1", 22, username=way.user, tunnel=outer, host_key_alias="lodge", **common) as one:
+            async with asyncssh.connect(
+                "osv1", 22, username=way.user, tunnel=outer, host_key_alias="lodge", **common
+            ) as one:
                 yield one
     else:
         async with asyncssh.connect(way.address, way.port, username=way.user, **common) as one:

@@ -1,6 +1,7 @@
 """Dropbear's dbclient, alone and under scp.  Through Lodge by -J: its own multi-hop form."""
 
 import hashlib
+import shutil
 
 import pexpect
 import pytest
@@ -11,9 +12,10 @@ feature = pytest.mark.feature
 
 
 def dbclient(case, *options):
-    """Up to where the command goes.  Host keys are learnt into a home of the case's own."""
+    """Up to where the command goes.  Host keys are learnt into a home of the case's own.  By its whole path: for the
+    second hop dbclient starts itself again, and does not look along PATH for it."""
     ground, way = case.ground, case.way
-    words = ["dbclient", "-y", "-i", ground.dir / "alice.dropbear", *options]
+    words = [shutil.which("dbclient"), "-y", "-i", ground.dir / "alice.dropbear", *options]
     if way.is_jump:
         return [*words, f"alice@127.0.0.1/{ground.ways['plus'].port},{way.user}@osv1"]
     return [*words, "-p", way.port, f"{way.user}@{way.address}"]
@@ -61,11 +63,13 @@ def scp(case, *words):
     """scp -S dbclient: scp gives options of OpenSSH's, and then the words of one hop."""
     hop = dbclient(case)
     wrapper = case.local / "as-ssh"
-    wrapper.write_text(f"""#!/bin/bash
+    wrapper.write_text(
+        f"""#!/bin/bash
 while [ "$1" != -- ]; do shift; done  # scp's options for OpenSSH, and the host, which stands below
 shift 2
 exec {' '.join(map(str, hop))} "$@"
-""")
+"""
+    )
     wrapper.chmod(0o755)
     return run(case, ["scp", "-O", "-q", "-S", wrapper, *words])
 
@@ -96,7 +100,9 @@ def test_scp_trees(case):
 @feature("forwards")
 def test_forward(case):
     page, port = case.ground.page, free_port()
-    one = case.begin([*dbclient(case, "-L", f"{port}:127.0.0.1:{page.port}"), "echo here; cat"], env={"HOME": str(case.local)})
+    one = case.begin(
+        [*dbclient(case, "-L", f"{port}:127.0.0.1:{page.port}"), "echo here; cat"], env={"HOME": str(case.local)}
+    )
     assert one.stdout.readline() == b"here\n"
     assert page.fetch(f"http://127.0.0.1:{port}/") == page.body
     one.communicate(timeout=30)

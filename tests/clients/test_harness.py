@@ -45,6 +45,15 @@ def test_an_early_end_is_a_beginning_and_nothing_else():
     assert truth.streams_compare([heard()], [recorded(out=b"x" + DATA[1:1000])], early=True)
 
 
+def test_the_one_number_that_is_changed():
+    init = lambda version: b"\0\0\0\5\1\0\0\0" + bytes([version])
+    got = truth.Heard(truth.SFTP_SERVER, False, {"in": init(3), "out": b"", "err": b""})
+    lies = lambda sent: truth.streams_compare([got], [(("subsystem", "sftp"), {"in": sent, "out": b"", "err": b""})])
+    assert lies(init(6)) == []
+    assert lies(init(2))
+    assert lies(init(6) + b"x")
+
+
 LOG = """open "/a" flags WRITE,CREATE,TRUNCATE mode 0644
 close "/a" bytes read 0 written 6
 mkdir name "/d" mode 0777
@@ -87,7 +96,14 @@ def test_a_digest_that_lies(tmp_path):
     path.write_bytes(b"small\n")
     good = {"op": "upload", "path": "f", "bytes": 6, "sha256": truth.digest(path), "result": "ok"}
     assert truth.carried_compare("upload", path, tmp_path, [good]) == []
-    for lie in ({"sha256": None}, {"sha256": "0" * 64}, {"bytes": 5}, {"op": "download"}, {"result": "unfinished"}):
+    for lie in (
+        {"sha256": None},
+        {"sha256": "0" * 64},
+        {"bytes": 5},
+        {"op": "download"},
+        {"result": "failed: x"},
+        {"sha256": None, "result": "unfinished"},
+    ):
         assert truth.carried_compare("upload", path, tmp_path, [dict(good, **lie)])
 
 

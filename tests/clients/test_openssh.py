@@ -180,13 +180,20 @@ def test_a_shell_with_a_terminal(case):
 @feature("shell")
 def test_terminal_modes(case):
     """stty -a within is as outside, and the same each way: a client's modes reach the target's terminal."""
-    one = pexpect.spawn("/bin/sh", ["-c", 'stty -echoctl ixany werase ^B erase ^H; exec "$@"', "sh", *case.ssh("-t"), "stty -a"],
-        env=dict(case.ground.env, TERM="vt100"), dimensions=(24, 80), timeout=60, encoding="utf-8")
+    one = pexpect.spawn(
+        "/bin/sh",
+        ["-c", 'stty -echoctl ixany werase ^B erase ^H; exec "$@"', "sh", *case.ssh("-t"), "stty -a"],
+        env=dict(case.ground.env, TERM="vt100"),
+        dimensions=(24, 80),
+        timeout=60,
+        encoding="utf-8",
+    )
     case.ground.site.terminals.append(one)
     one.expect(pexpect.EOF)
     one.wait()
     assert one.exitstatus == 0
     shown = one.before
+    assert shown == case.ground.modes.setdefault("vt100", shown), "not as on the way that was tried before"
     for mode in ("-echoctl", " ixany", "werase = ^B", "erase = ^H", "rows 24", "columns 80"):
         assert mode in shown, shown
     case.compare()
@@ -212,7 +219,9 @@ def test_thirty_on_one_connection(case):
     master = case.begin(case.ssh("-MNT", *options))
     wait_for(path.exists, "the master's socket")
     many = [
-        case.begin([*case.ssh("-T", *options), f"head -c {n}00000 /dev/zero | tr '\\0' {chr(97 + n % 26)}; cat; exit {n}"])
+        case.begin(
+            [*case.ssh("-T", *options), f"head -c {n}00000 /dev/zero | tr '\\0' {chr(97 + n % 26)}; cat; exit {n}"]
+        )
         for n in range(1, 31)
     ]
     for n, one in enumerate(many, 1):
@@ -266,7 +275,17 @@ def test_the_account_is_named(case):
 def test_other_separators(case, separator):
     if case.way.name != "plus":
         pytest.skip("a login name of Lodge's own")
-    words = ["ssh", "-F", case.ground.config, "-p", case.way.port, "-l", f"alice{separator}osv1", "127.0.0.1", "echo here"]
+    words = [
+        "ssh",
+        "-F",
+        case.ground.config,
+        "-p",
+        case.way.port,
+        "-l",
+        f"alice{separator}osv1",
+        "127.0.0.1",
+        "echo here",
+    ]
     assert case.run(words).stdout == b"here\n"
     case.compare()
 
@@ -287,7 +306,9 @@ def test_proxy_command(case):
     if not case.way.is_jump:
         pytest.skip("-W takes a way through Lodge")
     proxy = f"ssh -F {case.ground.config} -W %h:%p lodge"
-    done = case.run([*case.ssh("-o", "ProxyJump=none", "-o", f"ProxyCommand={proxy}"), "cat; exit 4"], stdin=b"in\n", status=4)
+    done = case.run(
+        [*case.ssh("-o", "ProxyJump=none", "-o", f"ProxyCommand={proxy}"), "cat; exit 4"], stdin=b"in\n", status=4
+    )
     assert done.stdout == b"in\n"
     case.compare()
 

@@ -1,5 +1,6 @@
 """paramiko: commands, streams, a shell, sftp, many channels.  Through Lodge by -J: over a direct-tcpip channel."""
 
+import dataclasses
 import hashlib
 import threading
 
@@ -23,25 +24,34 @@ class Pinned(paramiko.MissingHostKeyPolicy):
 def connect(case, way, sock=None):
     client = paramiko.SSHClient()
     client.set_missing_host_key_policy(Pinned(case.ground.host_key(way)))
-    client.connect(way.address, way.port, way.user, key_filename=str(case.ground.key), sock=sock, allow_agent=False, look_for_keys=False,
-        timeout=60, banner_timeout=60, auth_timeout=60)
+    client.connect(
+        way.address,
+        way.port,
+        way.user,
+        key_filename=str(case.ground.key),
+        sock=sock,
+        allow_agent=False,
+        look_for_keys=False,
+        timeout=60,
+        banner_timeout=60,
+        auth_timeout=60,
+    )
     return client
 
 
 @pytest.fixture
 def client(case):
-    outer = sock = None
-    if case.way.is_jump:
-        ground = case.ground
-        outer = paramiko.SSHClient()
-        outer.set_missing_host_key_policy(Pinned(ground.host_key(case.way)))
-        outer.connect("127.0.0.1", ground.ways["plus"].port, "alice", key_filename=str(ground.key), allow_agent=False, look_for_keys=False)
-        sock = outer.get_transport().open_channel("direct-tcpip", ("osv1", 22), ("127.0.0.1", 0))
-    one = connect(case, case.way, sock)
+    if not case.way.is_jump:
+        one = connect(case, case.way)
+        yield one
+        one.close()
+        return
+    outer = connect(case, dataclasses.replace(case.ground.ways["plus"], user="alice"))
+    one = connect(case, case.way, outer.get_transport().open_channel("direct-tcpip", ("osv1", 22), ("127.0.0.1", 0)))
+    close = one.close
+    one.close = lambda: (close(), outer.close())
     yield one
     one.close()
-    if outer is not None:
-        outer.close()
 
 
 @feature("exec")

@@ -1,7 +1,6 @@
 """PuTTY's plink, pscp and psftp.  Through Lodge by -J: plink's own -nc as proxy command."""
 
 import hashlib
-import subprocess
 
 import pexpect
 import pytest
@@ -56,7 +55,12 @@ def test_plink_streams(case):
 def test_plink_shell(case):
     before, host = options(case)
     one = pexpect.spawn(
-        "plink", ["-ssh", *before, "-no-antispoof", "-t", host], env=case.ground.env, dimensions=(33, 99), timeout=60, encoding="utf-8"
+        "plink",
+        ["-ssh", *before, "-no-antispoof", "-t", host],
+        env=case.ground.env,
+        dimensions=(33, 99),
+        timeout=60,
+        encoding="utf-8",
     )
     case.ground.site.terminals.append(one)
     one.expect_exact("@osv1:")
@@ -165,8 +169,19 @@ def test_psftp_trees(case):
 @feature("manage")
 def test_psftp_manage(case):
     small = case.upload_here("small", b"small\n")
-    done = psftp(case, f"cd {case.name}", "mkdir d", f"put {small} d/a", "mv d/a d/b", "chmod 600 d/b", "ls d", "mkdir e", "rmdir e",
-        f"put {small} c", "rm c")
+    done = psftp(
+        case,
+        f"cd {case.name}",
+        "mkdir d",
+        f"put {small} d/a",
+        "mv d/a d/b",
+        "chmod 600 d/b",
+        "ls d",
+        "mkdir e",
+        "rmdir e",
+        f"put {small} c",
+        "rm c",
+    )
     assert b"-rw-------" in done.stdout
     assert sorted(p.name for p in case.remote.rglob("*")) == ["b", "d"]
     case.compare()

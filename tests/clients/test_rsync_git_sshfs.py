@@ -60,10 +60,26 @@ def test_rsync_trees(case):
 @feature("put")
 def test_git_push_and_clone(case):
     """Over an scp-like address and over ssh://, which has the + in it."""
-    env = {"GIT_SSH_COMMAND": f"ssh -F {case.ground.config}", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_PROTOCOL": "version=2"}
+    env = {
+        "GIT_SSH_COMMAND": f"ssh -F {case.ground.config}",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_PROTOCOL": "version=2",
+    }
     who = ["-c", "user.name=Alice", "-c", "user.email=alice@unify", "-c", "init.defaultBranch=main"]
     git = lambda *words, cwd=None: case.run(["git", *who, *words], env=env, cwd=cwd)
-    bare = ["runuser", "-u", case.ground.account, "--", "git", "init", "-q", "--bare", "-b", "main", case.remote / "repo.git"]
+    bare = [
+        "runuser",
+        "-u",
+        case.ground.account,
+        "--",
+        "git",
+        "init",
+        "-q",
+        "--bare",
+        "-b",
+        "main",
+        case.remote / "repo.git",
+    ]
     subprocess.run(bare, check=True, cwd="/", stdin=subprocess.DEVNULL)
     git("clone", "-q", f"{case.way.host}:{case.name}/repo.git", "first")
     (case.local / "first/big").write_bytes(os.urandom(8 << 20))
@@ -74,7 +90,12 @@ def test_git_push_and_clone(case):
     url = f"ssh://{way.user}@{way.address}:{way.port}" if not way.is_jump else f"ssh://{way.user}@osv1"
     git("clone", "-q", f"{url}{case.remote}/repo.git", "second")
     assert (case.local / "second/big").read_bytes() == (case.local / "first/big").read_bytes()
-    subprocess.run(["git", "-c", "safe.directory=*", "fsck", "--full"], cwd=case.remote / "repo.git", check=True, capture_output=True)
+    subprocess.run(
+        ["git", "-c", "safe.directory=*", "fsck", "--full"],
+        cwd=case.remote / "repo.git",
+        check=True,
+        capture_output=True,
+    )
     case.compare()
 
 
@@ -88,7 +109,10 @@ def mounted(case):
     where = case.local / "mnt"
     where.mkdir()
     done = subprocess.run(
-        ["sshfs", "-F", case.ground.config, f"{case.way.host}:", where], capture_output=True, text=True, env=case.ground.env
+        ["sshfs", "-F", case.ground.config, f"{case.way.host}:", where],
+        capture_output=True,
+        text=True,
+        env=case.ground.env,
     )
     if done.returncode != 0 and "fuse: " in done.stderr and case.way.is_direct:
         pytest.skip(f"this machine mounts nothing: {done.stderr.strip()}")

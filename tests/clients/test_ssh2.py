@@ -40,7 +40,13 @@ def node(case, client_js, do, **more):
 @feature("exec")
 @pytest.mark.parametrize("status", [0, 3, 77])
 def test_exec(case, client_js, status):
-    said = node(case, client_js, "exec", command=f"printf 'a\\0b\\377'; cat >&2; exit {status}", input=base64.b64encode(b"in").decode())
+    said = node(
+        case,
+        client_js,
+        "exec",
+        command=f"printf 'a\\0b\\377'; cat >&2; exit {status}",
+        input=base64.b64encode(b"in").decode(),
+    )
     assert base64.b64decode(said["out"]) == b"a\0b\xff"
     assert (said["status"], base64.b64decode(said["err"])) == (status, b"in")
     case.compare()
@@ -48,7 +54,9 @@ def test_exec(case, client_js, status):
 
 @feature("streams")
 def test_streams(case, client_js):
-    said = node(case, client_js, "streams", command=f"cat > {case.name}/up.bin; cat down.bin", local=str(case.ground.up))
+    said = node(
+        case, client_js, "streams", command=f"cat > {case.name}/up.bin; cat down.bin", local=str(case.ground.up)
+    )
     assert said["sha256"] == hashlib.sha256(case.ground.down.read_bytes()).hexdigest()
     case.uploaded(case.ground.up, "up.bin", ledger=False)
     case.compare()

@@ -23,9 +23,10 @@ from paramiko.common import (
     MSG_CHANNEL_WINDOW_ADJUST, MSG_KEXINIT, MSG_NEWKEYS, MSG_SERVICE_ACCEPT, MSG_SERVICE_REQUEST, MSG_USERAUTH_FAILURE,
     MSG_USERAUTH_REQUEST, MSG_USERAUTH_SUCCESS)
 
-MSG_CHANNEL_EXTENDED_DATA = 95
+MSG_GLOBAL_REQUEST, MSG_REQUEST_SUCCESS, MSG_REQUEST_FAILURE, MSG_CHANNEL_EXTENDED_DATA = 80, 81, 82, 95
 MSG_KEX_ECDH_INIT, MSG_KEX_ECDH_REPLY = 30, 31
 PATIENCE = 30  # seconds
+RECEIVED = 65536  # bytes that a socket keeps for an end that does not read
 ALGORITHMS = (b"curve25519-sha256", b"ssh-ed25519") + (b"aes128-ctr",) * 2 + (b"hmac-sha2-256",) * 2 + (b"none",) * 2
 BLOCK = 16  # bytes of aes128-ctr; no packet is smaller
 
@@ -78,6 +79,7 @@ class Bare:
         self.seal = self.open = None  # (cipher, key of the MAC) once keys are in use
         self.sent = self.got = 0
         self.identifier = None
+        self.window = 0  # bytes that the other side takes in the channel opened last
         self.ahead = b""  # of the stream, read but not taken yet
 
     # ---- packets ----
@@ -227,7 +229,7 @@ class Bare:
         """As a server: the number that the other side gave to the channel that it opens; ours is 7."""
         _, m = self.until(MSG_CHANNEL_OPEN)
         m.get_string()
-        number = m.get_int()
+        number, self.window = m.get_int(), m.get_int()
         self.send(MSG_CHANNEL_OPEN_SUCCESS, number, 7, window, packet)
         return number
 
@@ -241,6 +243,11 @@ class Bare:
                 self.send(MSG_CHANNEL_SUCCESS, channel)
             if name in ("shell", "exec", "subsystem"):
                 return
+
+    def heard(self):
+        """Waits until the other side has read all that was sent."""
+        self.send(MSG_GLOBAL_REQUEST, "keepalive@openssh.com", True)
+        self.until(MSG_REQUEST_SUCCESS, MSG_REQUEST_FAILURE)
 
     def finish(self, channel, status=0):
         """As a server: exit status, end, close, and waits for the other side's close."""
@@ -271,8 +278,21 @@ class Bare:
         """As a client: the other side's number of a new channel; None when it is refused."""
         self.send(MSG_CHANNEL_OPEN, kind, number, window, packet, *fields)
         answer, m = self.until(MSG_CHANNEL_OPEN_SUCCESS, MSG_CHANNEL_OPEN_FAILURE)
+        if answer == MSG_CHANNEL_OPEN_FAILURE:
+            return None
         m.get_int()
-        return m.get_int() if answer == MSG_CHANNEL_OPEN_SUCCESS else None
+        channel, self.window = m.get_int(), m.get_int()
+        return channel
+
+    def pour(self, block, count, channel, number=MSG_CHANNEL_DATA, *fields):
+        """As often, within the window that the other side gives to this one channel."""
+        for _ in range(count):
+            while self.window < len(block):
+                _, m = self.until(MSG_CHANNEL_WINDOW_ADJUST)
+                m.get_int()
+                self.window += m.get_int()
+            self.send(number, channel, *fields, block)
+            self.window -= len(block)
 
     def ask(self, channel, name, *fields):
         """As a client: a request in a channel; whether it is granted."""
@@ -292,9 +312,8 @@ class Bare:
                 err += m.get_binary()
             elif number == MSG_CHANNEL_REQUEST:
                 m.get_int()
-                if m.get_text() == "exit-status":
-                    m.get_boolean()
-                    status = m.get_int()
+                name, _ = m.get_text(), m.get_boolean()
+                status = m.get_int() if name == "exit-status" else m.get_text() if name == "exit-signal" else status
             elif number == MSG_CHANNEL_CLOSE:
                 return out, err, status
 
@@ -305,9 +324,16 @@ class Bare:
         return self.said()
 
 
+def connection(site):
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED)
+    sock.connect(("127.0.0.1", site.port))
+    return sock
+
+
 def client(site, login="alice+osv1", person="alice"):
     """A client of the site's, with keys in use, and logged in when a login name is given."""
-    one = Bare(socket.create_connection(("127.0.0.1", site.port)))
+    one = Bare(connection(site))
     one.versions()
     one.exchange()
     if login is not None:
@@ -325,6 +351,7 @@ class Target:
     def __init__(self):
         self.key, self.play, self.trouble = Ed25519PrivateKey.generate(), None, None
         self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED)
         self.port = self.listener.getsockname()[1]
         self.connections = []
         threading.Thread(target=self._serve, daemon=True).start()

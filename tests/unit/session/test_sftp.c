@@ -901,7 +901,8 @@ ends_are_entered(void **state)
 	    "\"size\":3,\"whole\":false,\"sha256\":null,\"why\":\"not closed\",\"from_ms\":1000,\"to_ms\":1000,"
 	    "\"result\":\"unfinished\"}}\n"
 	    "{\"file\":{\"op\":\"download\",\"path\":\"/down\",\"flags\":[\"read\"],\"bytes\":16,\"size\":20,"
-	    "\"whole\":false,\"sha256\":null,\"why\":\"not closed\",\"from_ms\":1000,\"to_ms\":1000,"
+	    "\"whole\":false,\"sha256\":null,\"why\":\"bytes are missing behind byte "
+	    "16\",\"from_ms\":1000,\"to_ms\":1000,"
 	    "\"result\":\"unfinished\"}}\n");
 	assert_int_equal(transfer_counts(b.transfer)->files_up, 1);
 	assert_int_equal(transfer_counts(b.transfer)->files_down, 1);
