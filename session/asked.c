@@ -35,26 +35,6 @@ asked_refused_tell(struct session *s, const char *what, enum reason reason, cons
 	    .detail = bytes_text(clean));
 }
 
-static void
-on_here_close(ssh_session ssh, ssh_channel here, void *ctx)
-{
-	(void)ssh;
-	(void)here;
-	((struct channel *)ctx)->here_closed = 1;
-	session_wake(((struct channel *)ctx)->session);
-}
-
-static void
-on_here_signal(ssh_session ssh, ssh_channel here, const char *name, void *ctx)
-{
-	struct channel *c = ctx;
-
-	(void)ssh;
-	(void)here;
-	snprintf(c->signal_due, sizeof(c->signal_due), "%.20s", name);
-	session_wake(c->session);
-}
-
 size_t
 asked_channels(const struct door *d)
 {
@@ -92,22 +72,17 @@ static void
 session_open(struct door *d, ssh_message m)
 {
 	struct channel *c = channel_add(d);
+	ssh_channel here;
 
 	if (c == NULL) {
 		open_refuse(d, m, OPEN_SHORTAGE, "session", REASON_LIMIT, "");
 		return;
 	}
-	c->here = ssh_message_channel_request_open_reply_accept(m);
-	ssh_message_free(m);
-	if (c->here == NULL) {
+	if ((here = ssh_message_channel_request_open_reply_accept(m)) != NULL)
+		channel_take_here(c, here);
+	else
 		c->state = CHANNEL_OVER;
-		return;
-	}
-	c->here_calls.userdata = c;
-	c->here_calls.channel_close_function = on_here_close;
-	c->here_calls.channel_signal_function = on_here_signal;
-	ssh_callbacks_init(&c->here_calls);
-	(void)ssh_add_channel_callbacks(c->here, &c->here_calls);
+	ssh_message_free(m);
 }
 
 char *

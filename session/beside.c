@@ -7,35 +7,14 @@
 #include "visit.h"
 
 static void
-on_close_here(ssh_session ssh, ssh_channel channel, void *ctx)
+on_there_close(ssh_session ssh, ssh_channel there, void *ctx)
 {
 	struct channel *c = ctx;
 
 	(void)ssh;
-	(void)channel;
-	c->here_closed = 1;
-	session_wake(c->session);
-}
-
-static void
-on_close_there(ssh_session ssh, ssh_channel channel, void *ctx)
-{
-	struct channel *c = ctx;
-
-	(void)ssh;
-	(void)channel;
+	(void)there;
 	c->there_closed = 1;
 	session_wake(c->session);
-}
-
-static void
-closing_watch(struct channel *c, ssh_channel channel, struct ssh_channel_callbacks_struct *calls,
-    void (*on_close)(ssh_session ssh, ssh_channel channel, void *ctx))
-{
-	calls->userdata = c;
-	calls->channel_close_function = on_close;
-	ssh_callbacks_init(calls);
-	(void)ssh_add_channel_callbacks(channel, calls);
 }
 
 static const char *
@@ -140,10 +119,11 @@ opened(struct channel *c)
 	}
 	if (c->way == WAY_BACK)
 		c->there = accepted;
-	else
-		c->here = accepted;
-	closing_watch(c, c->here, &c->here_calls, on_close_here);
-	closing_watch(c, c->there, &c->there_calls, on_close_there);
+	channel_take_here(c, c->way == WAY_BACK ? c->here : accepted);
+	c->there_calls.userdata = c;
+	c->there_calls.channel_close_function = on_there_close;
+	ssh_callbacks_init(&c->there_calls);
+	(void)ssh_add_channel_callbacks(c->there, &c->there_calls);
 	forward_begun_record(c);
 	channel_step(c, CHANNEL_RUNNING);
 }

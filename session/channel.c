@@ -66,6 +66,39 @@ channel_add(struct door *d)
 	return (c);
 }
 
+static void
+on_here_close(ssh_session ssh, ssh_channel here, void *ctx)
+{
+	struct channel *c = ctx;
+
+	(void)ssh;
+	(void)here;
+	c->here_closed = 1;
+	session_wake(c->session);
+}
+
+static void
+on_here_signal(ssh_session ssh, ssh_channel here, const char *name, void *ctx)
+{
+	struct channel *c = ctx;
+
+	(void)ssh;
+	(void)here;
+	snprintf(c->signal_due, sizeof(c->signal_due), "%.20s", name);
+	session_wake(c->session);
+}
+
+void
+channel_take_here(struct channel *c, ssh_channel here)
+{
+	c->here = here;
+	c->here_calls.userdata = c;
+	c->here_calls.channel_close_function = on_here_close;
+	c->here_calls.channel_signal_function = on_here_signal;
+	ssh_callbacks_init(&c->here_calls);
+	(void)ssh_add_channel_callbacks(here, &c->here_calls);
+}
+
 int
 channel_is_forward(const struct channel *c)
 {

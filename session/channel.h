@@ -133,6 +133,8 @@ void channel_step(struct channel *c, enum channel_state to);
 
 /* In GATHERING, at the end of the session's list.  NULL: too many, or no memory. */
 struct channel *channel_add(struct door *d);
+/* The engineer's end is open: it is ours now, and we hear of its closing, and of signals. */
+void channel_take_here(struct channel *c, ssh_channel here);
 int channel_is_forward(const struct channel *c);
 int channel_has_words(const struct channel *c); /* a session: it has a place for them, and an exit status */
 /* The engineer's end can be spoken to. */

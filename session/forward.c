@@ -6,17 +6,6 @@
 #include "ssh_more.h"
 #include "visit.h"
 
-static void
-on_here_close(ssh_session ssh, ssh_channel here, void *ctx)
-{
-	struct channel *c = ctx;
-
-	(void)ssh;
-	(void)here;
-	c->here_closed = 1;
-	session_wake(c->session);
-}
-
 void
 forward_begun_record(const struct channel *c)
 {
@@ -32,6 +21,8 @@ forward_begun_record(const struct channel *c)
 int
 forward_entering_turn(struct channel *c)
 {
+	ssh_channel here;
+
 	if (c->door->leg.over) {
 		visit_end(c->visit, REASON_CLIENT_GONE, NULL);
 		channel_step(c, CHANNEL_OVER);
@@ -40,18 +31,15 @@ forward_entering_turn(struct channel *c)
 	if (c->visit->state != VISIT_OPEN || !record_is_clear(c->session->record))
 		return (0);
 	forward_begun_record(c);
-	c->here = ssh_message_channel_request_open_reply_accept(c->opening);
+	here = ssh_message_channel_request_open_reply_accept(c->opening);
 	ssh_message_free(c->opening);
 	c->opening = NULL;
-	if (c->here == NULL) {
+	if (here == NULL) {
 		visit_end(c->visit, REASON_LIMIT, NULL);
 		channel_step(c, CHANNEL_OVER);
 		return (1);
 	}
-	c->here_calls.userdata = c;
-	c->here_calls.channel_close_function = on_here_close;
-	ssh_callbacks_init(&c->here_calls);
-	(void)ssh_add_channel_callbacks(c->here, &c->here_calls);
+	channel_take_here(c, here);
 	channel_step(c, CHANNEL_RUNNING);
 	return (1);
 }

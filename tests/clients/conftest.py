@@ -7,7 +7,8 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
-from ground import HERE, Case, Ground  # noqa: E402
+from ground import HERE, Ground  # noqa: E402, first: it finds the scenes' modules
+from case import Case  # noqa: E402
 from matrix import WAYS, Matrix  # noqa: E402
 
 MATRIX = Matrix()

@@ -11,11 +11,11 @@ DATA = os.urandom(300_000)
 
 
 def heard(**more):
-    return truth.Heard("cat", False, {"in": DATA, "out": DATA, "err": b"", **more})
+    return truth.Heard("cat", False, {"in": DATA, "out": DATA, "err": b"", **more}, status=0)
 
 
-def recorded(asked=("exec", "cat"), **more):
-    return (asked, {"in": DATA, "out": DATA, "err": b"", **more})
+def recorded(asked=("exec", "cat"), ended=0, **more):
+    return (asked, {"in": DATA, "out": DATA, "err": b"", **more}, ended)
 
 
 def test_the_same():
@@ -32,6 +32,7 @@ def test_the_same():
         ([recorded(out=DATA + b"x")], "recording 300001"),
         ([recorded(err=b"x")], "err: "),
         ([recorded(**{"in": DATA[:1234] + bytes([DATA[1234] ^ 1]) + DATA[1235:]})], "in: byte 1234 differs"),
+        ([recorded(ended=1)], "ended with 0, and 1 was recorded"),
         ([recorded(out=DATA[1:] + DATA[:1])], "out: byte"),
     ],
 )
@@ -48,7 +49,7 @@ def test_an_early_end_is_a_beginning_and_nothing_else():
 def test_the_one_number_that_is_changed():
     init = lambda version: b"\0\0\0\5\1\0\0\0" + bytes([version])
     got = truth.Heard(truth.SFTP_SERVER, False, {"in": init(3), "out": b"", "err": b""})
-    lies = lambda sent: truth.streams_compare([got], [(("subsystem", "sftp"), {"in": sent, "out": b"", "err": b""})])
+    lies = lambda sent: truth.streams_compare([got], [recorded(("subsystem", "sftp"), **{"in": sent, "out": b""})])
     assert lies(init(6)) == []
     assert lies(init(2))
     assert lies(init(6) + b"x")

@@ -10,6 +10,7 @@ import hashlib
 import json
 import pathlib
 import re
+import signal
 
 SFTP_SERVER = "/usr/lib/openssh/sftp-server -e -l VERBOSE"
 STREAMS = ("in", "out", "err")
@@ -62,6 +63,16 @@ def asked_of(recording, channel):
     return ("nothing", None)
 
 
+def ended_of(recording, channel):
+    """Heard.status, as a recording has it; None: the client was gone before it was told."""
+    for fact in recording.facts():
+        if fact["channel"] == channel and fact["kind"] == "exit":
+            return fact["status"]
+        if fact["channel"] == channel and fact["kind"] == "signal":
+            return -signal.Signals[f"SIG{fact['text']}"]
+    return None
+
+
 # ---- bytes ----
 
 
@@ -92,19 +103,24 @@ def _as_carried(asked, streams):
     return dict(streams, **{"in": sent[:8] + bytes([min(sent[8], 3)]) + sent[9:]})
 
 
+def _one_compare(one, recorded, early):
+    _, streams, ended = recorded
+    wrong = [f"{n}: {d}" for n in one.streams if (d := difference(one.streams[n], streams[n], early)) is not None]
+    if None not in (ended, one.status) and ended != one.status:
+        wrong.append(f"ended with {one.status}, and {ended} was recorded")
+    return wrong
+
+
 def streams_compare(heard, recorded, early=False):
-    """heard: of the target.  recorded: [(asked, {stream: bytes})].  Gives what is wrong, a line each."""
+    """heard: of the target.  recorded: [(asked, {stream: bytes}, ended)].  Gives what is wrong, a line each."""
     wrong = []
-    left = [(asked, _as_carried(asked, streams)) for asked, streams in recorded]
+    left = [(asked, _as_carried(asked, streams), ended) for asked, streams, ended in recorded]
     for one in heard:
         same = [r for r in left if r[0] == one.asked()]
         if not same:
             wrong.append(f"not recorded: {one.asked()}")
             continue
-        tries = [
-            (r, [f"{n}: {d}" for n in one.streams if (d := difference(one.streams[n], r[1][n], early)) is not None])
-            for r in same
-        ]
+        tries = [(r, _one_compare(one, r, early)) for r in same]
         best, trouble = min(tries, key=lambda t: len(t[1]))
         left.remove(best)
         wrong.extend(f"{one.asked()}: {line}" for line in trouble)

@@ -924,6 +924,7 @@ def test_who_falls_silent_is_left(s, target):
 
 
 def test_all_of_it_is_good(s, target):
+    assert "ended by signal" not in s.log() and "past its limit" not in s.log()
     s.beside.check()
     s.beside.one.stdin.close()
     assert s.beside.one.wait(20) == 0
