@@ -319,7 +319,8 @@ def test_before_the_login(s, target, name):
 
 
 def memory_kib(pid):
-    return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{pid}/status").read()).group(1))
+    found = re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{pid}/status").read())
+    return int(found.group(1)) if found else 0  # it is gone, or about to be
 
 
 INSIDE = {}  # name: (what it plays, status, reason or None, standard output)
@@ -708,11 +709,8 @@ def test_floods(s, target, what):
 
 
 QUESTIONS = {
-    "global requests": (MSG_GLOBAL_REQUEST, "nonsense@example.org", True),
     "keepalives": (MSG_GLOBAL_REQUEST, "keepalive@openssh.com", True),
-    "channel requests": (MSG_CHANNEL_REQUEST, 0, "nonsense@example.org", True),
     "channels": (MSG_CHANNEL_OPEN, "nonsense@example.org", 0, 1, 1),
-    "unknown messages": (200,),
 }
 
 
@@ -723,9 +721,7 @@ def test_answers_that_nobody_reads_fill_no_memory(s, target, what):
     memory = []
 
     def play(b):
-        channel = running(b)
-        if number == MSG_CHANNEL_REQUEST:
-            fields[0] = channel
+        running(b)
         (session,) = [p for p in s.sessions() if p != s.beside.session]
         while len(memory) < 1000:
             memory.append(memory_kib(session))
