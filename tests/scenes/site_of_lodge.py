@@ -90,7 +90,7 @@ class Site:
     def children(self, pid=None):
         """{pid: name} of gateway's children (or another's)."""
         found = {}
-        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        for stat in (p / "stat" for p in pathlib.Path("/proc").glob("[0-9]*")):
             try:
                 text = stat.read_text()
                 words = (stat.parent / "cmdline").read_bytes().split(b"\0")

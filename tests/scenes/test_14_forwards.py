@@ -8,6 +8,7 @@ import subprocess
 import threading
 
 import pytest
+import recording
 from site_of_lodge import wait_for
 
 SITE_WORDS = ("--no-code",)
@@ -89,6 +90,9 @@ def test_a_named_place_is_reached_and_recorded(s, echoes):
     (forward,) = [f["forward"] for f in facts if "bytes_in" in f.get("forward", {})]
     assert (forward["to"], forward["bytes_in"], forward["bytes_out"]) == (
         f"127.0.0.1:{echoes.port}", len(data), len(data))
+    kept = recording.open(s, row)
+    (channel,) = kept.channels
+    assert kept.bytes(channel, "in") == kept.bytes(channel, "out") == data
 
 
 def test_by_name_and_without_a_target_in_the_login(s, echoes):
@@ -217,3 +221,18 @@ def test_all_of_it_is_good(s):
     wait_for(lambda: not [r for r in s.json("otto", "recordings") if r["state"] not in ("whole",)], "everything sealed")
     done = s.ssh("otto", "verify", "--all")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_contents_only_where_they_are_wanted(make_site, echoes):
+    """ForwardContents no: who, where, when and how many; not what."""
+    s = make_site("--no-code", "--set", "ForwardContents=no")
+    said = s.verb("alice", "request", "osv1", "--for", "2h", "--why", "x", "--forward", f"127.0.0.1:{echoes.port}")
+    s.approve(re.search(r"request (\d+)", said).group(1))
+    data = b"nobody shall read this " * 1000
+    assert carry(s, f"127.0.0.1:{echoes.port}", data).stdout == data
+    wait_for(lambda: not s.sessions(), "the end of her session")
+    row = s.sealed(1)[-1]
+    (forward,) = [f["forward"] for f in s.json("otto", "files", str(row["number"])) if "bytes_in" in f.get("forward", {})]
+    assert (forward["bytes_in"], forward["bytes_out"], forward["contents"]) == (len(data), len(data), False)
+    kept = recording.open(s, row)
+    assert [kept.bytes(c, way) for c in kept.channels for way in ("in", "out")] == [b"", b""]

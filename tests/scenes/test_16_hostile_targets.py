@@ -16,7 +16,7 @@ from bare_ssh import (
     MSG_CHANNEL_CLOSE, MSG_CHANNEL_DATA, MSG_CHANNEL_EOF, MSG_CHANNEL_EXTENDED_DATA, MSG_CHANNEL_FAILURE,
     MSG_CHANNEL_OPEN, MSG_CHANNEL_OPEN_FAILURE, MSG_CHANNEL_OPEN_SUCCESS, MSG_CHANNEL_REQUEST, MSG_CHANNEL_SUCCESS,
     MSG_CHANNEL_WINDOW_ADJUST, MSG_KEX_ECDH_REPLY, MSG_KEXINIT, MSG_NEWKEYS, MSG_SERVICE_ACCEPT, MSG_SERVICE_REQUEST,
-    MSG_USERAUTH_FAILURE, MSG_USERAUTH_REQUEST, MSG_USERAUTH_SUCCESS, Ed25519PrivateKey, Raw, Target, key_line, packed)
+    MSG_USERAUTH_FAILURE, MSG_USERAUTH_REQUEST, MSG_USERAUTH_SUCCESS, Ed25519PrivateKey, Raw, Target, client, key_line, packed)
 from site_of_lodge import Site, wait_for
 
 from conftest import kept
@@ -60,17 +60,18 @@ def target():
 
 @pytest.fixture(scope="module")
 def s(site, target):
-    """osv1 is ours to play, osv2 a stock sshd."""
+    """osv1 and osv3, which may open more, are ours to play; osv2 is a stock sshd."""
     stock = " ".join((site.dir / "osv1/host_ed25519.pub").read_text().split()[:2])
     added = site.lodge("target", "add", "osv2", "--address", f"127.0.0.1:{site.facts['sshd_port']}",
                        "--account", site.account, "--host-key", stock)
     assert added.returncode == 0, added.stderr
-    changed = site.lodge("target", "change", "osv1", "--address", f"127.0.0.1:{target.port}",
-                         "--host-key", key_line(target.key))
-    assert changed.returncode == 0, changed.stderr
-    site.granted("20h")
-    said = site.verb("alice", "request", "osv2", "--for", "20h", "--why", "beside")
-    site.approve(re.search(r"request (\d+)", said).group(1), "--for", "20h")
+    ours = ("--address", f"127.0.0.1:{target.port}", "--host-key", key_line(target.key))
+    for words in (("change", "osv1"), ("add", "osv3", "--account", site.account)):
+        changed = site.lodge("target", *words, *ours)
+        assert changed.returncode == 0, changed.stderr
+    for words in (("osv1",), ("osv2",), ("osv3", "--with", "agent,x11,reverse,socket")):
+        said = site.verb("alice", "request", *words, "--for", "20h", "--why", "odd")
+        site.approve(re.search(r"request (\d+)", said).group(1), "--for", "20h")
     site.beside = Beside(site)
     (site.beside.session,) = site.sessions()
     return site
@@ -367,8 +368,8 @@ def says_all_at_once(b):
 
 
 @inside(out=b"hello\n")
-def lines_before_its_version(b):
-    b.versions(before=b"welcome\r\n" * 3)
+def a_megabyte_of_lines_before_its_version(b):
+    b.versions(before=(b"x" * 200 + b"\r\n") * 5000)
     b.exchange()
     b.let_in()
     channel = b.opened()
@@ -509,10 +510,10 @@ def a_packet_that_says_four_gigabytes(b):
     b.drain()
 
 
-@inside(out=b"x" * 200_000)
+@inside(out=b"x" * 262_000)
 def a_packet_larger_than_was_agreed(b):
     channel = running(b)
-    b.send(MSG_CHANNEL_DATA, channel, b"x" * 200_000)
+    b.send(MSG_CHANNEL_DATA, channel, b"x" * 262_000)
     b.finish(channel)
 
 
@@ -798,6 +799,120 @@ def test_who_takes_nothing_fills_no_memory(s, target, window):
     go_on.set()
     assert (one.stdout.read(), one.wait(30)) == (b"done\n", 4)
     feeder.wait(10)
+
+
+# ---- what a target may open back ----
+
+
+def back(s, target, play):
+    """A client that asked for its agent, X11 and a port on the target, which plays that: (client, its channel)."""
+    target.play = play
+    b = client(s, "alice+osv3")
+    channel = b.open_channel(number=1)
+    assert b.ask(channel, "auth-agent-req@openssh.com") and b.ask(channel, "x11-req", False, "MIT-MAGIC-COOKIE-1", "00", 0)
+    assert b.ask(channel, "exec", "command")
+    b.until(MSG_CHANNEL_DATA)
+    return b, channel
+
+
+BACK = [("auth-agent@openssh.com",), ("x11", "127.0.0.1", 6000)]
+
+
+@pytest.mark.parametrize("kind", BACK, ids=lambda kind: kind[0])
+def test_more_is_opened_back_than_anybody_takes(s, target, kind):
+    """The client answers nothing; what is too much is refused, the command goes on, and all of it ends with it."""
+    refused = []
+
+    def play(b):
+        channel = running(b)
+        b.send(MSG_CHANNEL_DATA, channel, b"in\n")
+        for number in range(200):
+            b.send(MSG_CHANNEL_OPEN, kind[0], 100 + number, 1 << 21, 32768, *kind[1:])
+        while len(refused) < 137:
+            _, m = b.until(MSG_CHANNEL_OPEN_FAILURE)
+            refused.append(m.get_int())
+        b.finish(channel, 3)
+
+    b, _ = back(s, target, play)
+    assert b.said()[2] == 3
+    b.close()
+    assert refused == list(range(163, 300)), refused
+
+
+def opened_back(b):
+    """As a client: (their number of it, its kind)."""
+    _, m = b.until(MSG_CHANNEL_OPEN)
+    kind = m.get_text()
+    return m.get_int(), kind
+
+
+@pytest.mark.parametrize("kind", BACK, ids=lambda kind: kind[0])
+def test_what_is_opened_back_is_closed_at_odd_moments(s, target, kind):
+    def play(b):
+        channel = running(b)
+        b.send(MSG_CHANNEL_DATA, channel, b"in\n")
+        for number in range(5):
+            b.send(MSG_CHANNEL_OPEN, kind[0], 100 + number, 1 << 21, 32768, *kind[1:])
+        ours = {}
+        while len(ours) < 4:  # the client refuses one
+            number, m = b.until(MSG_CHANNEL_OPEN_SUCCESS, MSG_CHANNEL_OPEN_FAILURE)
+            if number == MSG_CHANNEL_OPEN_SUCCESS:
+                mine = m.get_int()
+                ours[mine] = m.get_int()
+        for their in ours.values():
+            b.send(MSG_CHANNEL_DATA, their, b"x" * 30_000)
+            b.send(MSG_CHANNEL_CLOSE, their)
+            b.send(MSG_CHANNEL_CLOSE, their)
+            b.send(MSG_CHANNEL_EOF, their)
+        b.heard()
+        b.finish(channel, 3)
+
+    b, _ = back(s, target, play)
+    theirs = [opened_back(b) for _ in range(5)]
+    assert {k for _, k in theirs} == {kind[0]}
+    b.send(MSG_CHANNEL_OPEN_FAILURE, theirs[0][0], 2, "no", "")
+    for n, (their, _) in enumerate(theirs[1:]):
+        b.send(MSG_CHANNEL_OPEN_SUCCESS, their, 20 + n, 1 << 21, 32768)
+    b.send(MSG_CHANNEL_DATA, theirs[1][0], b"y" * 30_000)
+    b.send(MSG_CHANNEL_CLOSE, theirs[2][0])
+    b.send(MSG_CHANNEL_CLOSE, theirs[2][0])
+    while True:
+        number, m = b.until(MSG_CHANNEL_REQUEST)
+        m.get_int()
+        if m.get_text() == "exit-status":
+            break
+    b.close()
+
+
+def test_a_port_that_is_listened_on_is_one_port(s, target):
+    """The target opens connections to other ports than the one it was asked for, and says yes once too often."""
+    answers = []
+
+    def play(b):
+        channel = running(b)
+        b.send(MSG_CHANNEL_DATA, channel, b"in\n")
+        b.until(MSG_GLOBAL_REQUEST)
+        b.send(MSG_REQUEST_SUCCESS)
+        b.send(MSG_REQUEST_SUCCESS)
+        for port in (8022, 8023, 22, 65536 + 8022):
+            b.send(MSG_CHANNEL_OPEN, "forwarded-tcpip", port, 1 << 21, 32768, "127.0.0.1", port, EVIL, 1)
+            number, m = b.until(MSG_CHANNEL_OPEN_SUCCESS, MSG_CHANNEL_OPEN_FAILURE)
+            answers.append((m.get_int(), number == MSG_CHANNEL_OPEN_SUCCESS))
+        b.finish(channel, 3)
+
+    b, channel = back(s, target, play)
+    b.send(MSG_GLOBAL_REQUEST, "tcpip-forward", True, "127.0.0.1", 8022)
+    b.until(MSG_REQUEST_SUCCESS)
+    number, kind = opened_back(b)
+    assert kind == "forwarded-tcpip"
+    b.send(MSG_CHANNEL_OPEN_SUCCESS, number, 20, 1 << 21, 32768)
+    while True:
+        _, m = b.until(MSG_CHANNEL_REQUEST)
+        m.get_int()
+        if m.get_text() == "exit-status":
+            break
+    b.close()
+    assert answers == [(8022, True), (8023, False), (22, False), (65536 + 8022, False)]
 
 
 # ---- silence: the clock is turned ----

@@ -895,8 +895,13 @@ def test_a_nested_one_that_never_reads(s, outer):
     """Its own flow stands; the others go on, and memory stays flat."""
     one = inner(s, outer)
     stuck = one.open_session(window_size=1 << 31)
-    one.packetizer.read_message = lambda: time.sleep(1000)  # its thread reads no more, once it is back from what it reads
-    stuck.exec_command
+    go_on = threading.Event()
+
+    def read_no_more():
+        go_on.wait(60)
+        raise EOFError
+
+    one.packetizer.read_message = read_no_more  # from its thread's next packet on
     m = paramiko.Message()
     m.add_byte(bytes([MSG_CHANNEL_REQUEST]))
     m.add_int(stuck.remote_chanid)
@@ -908,6 +913,7 @@ def test_a_nested_one_that_never_reads(s, outer):
     inner_works(s, outer)
     flat(s, session)
     inner_works(s, outer)
+    go_on.set()
 
 
 def memory_kib(pid):
