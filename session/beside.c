@@ -25,6 +25,14 @@ port_of(const char *place)
 
 /* ---- what the target opens ---- */
 
+/* The target was told of it; that it said yes may not have been looked at yet. */
+static int
+was_told(const struct channel *c)
+{
+	return (c->state == CHANNEL_RUNNING ||
+	        (c->state == CHANNEL_ENTERING && (c->way == WAY_LISTEN || c->step > ENTRY_X11)));
+}
+
 /* The channel of this visit that said it may. */
 static struct channel *
 asker_of(const struct visit *v, ssh_message m)
@@ -32,7 +40,7 @@ asker_of(const struct visit *v, ssh_message m)
 	int port = ssh_message_channel_request_open_destination_port(m);
 
 	for (struct channel *c = v->session->channels; c != NULL; c = c->next) {
-		if (c->visit != v || c->state != CHANNEL_RUNNING)
+		if (c->visit != v || !was_told(c))
 			continue;
 		switch (ssh_message_subtype(m)) {
 		case SSH_CHANNEL_X11:

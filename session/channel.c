@@ -394,6 +394,7 @@ channel_drop(struct channel *c)
 	relay_free(c);
 	fifo_free(&c->out);
 	fifo_free(&c->err);
+	fifo_free(&c->ahead);
 	for (size_t i = 0; i < c->env_count; i++) {
 		free(c->env[i].name);
 		free(c->env[i].value);

@@ -88,6 +88,7 @@ struct channel {
 	int is_waiting;
 	uint64_t request;
 	int64_t asked_boot_ms, until_wall_ms;
+	struct fifo ahead;    /* typed before the wait was shown */
 	int64_t shown_second; /* of the line that lives */
 	int shown_width;
 

@@ -7,7 +7,8 @@
 #include "ssh_more.h"
 #include "visit.h"
 
-#define ANSWER_MS 15000 /* policy answers something within this time, or is away */
+#define AHEAD_MAX (64 * 1024) /* bytes typed ahead */
+#define ANSWER_MS 15000       /* policy answers something within this time, or is away */
 
 static void
 ask_post(const struct channel *c)
@@ -36,6 +37,19 @@ asker_of(struct session *s, uint32_t ask)
 	return (NULL);
 }
 
+/* What was typed before anybody could see that there is a wait is meant for the target, and kept for it. */
+static void
+ahead_keep(struct channel *c)
+{
+	uint8_t typed[4096];
+	size_t got;
+
+	while (c->has_pty && fifo_bytes(&c->ahead).len < AHEAD_MAX &&
+	       (got = ssh_more_read(c->here, 0, typed, sizeof(typed))) > 0)
+		if (fifo_put(&c->ahead, typed, got) == -1)
+			log_fatal("out of memory");
+}
+
 static void
 wait_begin(struct channel *c, const struct msg_verdict *m)
 {
@@ -44,6 +58,7 @@ wait_begin(struct channel *c, const struct msg_verdict *m)
 	c->request = m->request;
 	c->until_wall_ms = m->until_wall_ms;
 	if (!c->is_waiting) {
+		ahead_keep(c);
 		text_safe(text, sizeof(text), m->text);
 		snprintf(line, sizeof(line), "lodge: %s", text);
 		channel_say(c, line);
@@ -144,7 +159,7 @@ live_line_show(struct channel *c)
 	c->shown_width = (int)strlen(line);
 }
 
-/* On a terminal Ctrl-C and Ctrl-D give up; what else is typed while nobody listens goes nowhere. */
+/* On a terminal Ctrl-C and Ctrl-D give up; what else is typed while one sees that nobody listens goes nowhere. */
 static int
 gave_up(struct channel *c)
 {
@@ -153,7 +168,7 @@ gave_up(struct channel *c)
 
 	if (c->here_closed || c->door->leg.over)
 		return (1);
-	while (c->has_pty && (got = ssh_more_read(c->here, 0, typed, sizeof(typed))) > 0)
+	while (c->has_pty && c->is_waiting && (got = ssh_more_read(c->here, 0, typed, sizeof(typed))) > 0)
 		if (memchr(typed, 3, got) != NULL || memchr(typed, 4, got) != NULL)
 			return (1);
 	return (0);

@@ -207,6 +207,21 @@ first_more(struct channel *c, const struct way *w)
 	return ((uint32_t)got);
 }
 
+/* What was typed ahead comes first. */
+static int
+way_read(struct channel *c, const struct way *w, uint32_t room)
+{
+	struct bytes ahead = fifo_bytes(&c->ahead);
+
+	if (w->type != FRAME_IN || ahead.len == 0)
+		return (end_read(&w->from, w->flow->piece, room));
+	if (ahead.len > room)
+		ahead.len = room;
+	memcpy(w->flow->piece, ahead.at, ahead.len);
+	fifo_take(&c->ahead, ahead.len);
+	return ((int)ahead.len);
+}
+
 static int
 way_move(struct channel *c, const struct way *w)
 {
@@ -219,7 +234,7 @@ way_move(struct channel *c, const struct way *w)
 	if (channel_is_forward(c) && forward_speaks(f) == FORWARD_UNCLEAR)
 		moved += first_more(c, w);
 	while (moved < RELAY_TURN && c->state == CHANNEL_RUNNING && held_deliver(c, w) && answers_have_room(c, w) &&
-	       (room = way_room(c, w)) > 0 && (got = end_read(&w->from, f->piece, room)) > 0) {
+	       (room = way_room(c, w)) > 0 && (got = way_read(c, w, room)) > 0) {
 		struct bytes piece = bytes_of(f->piece, (size_t)got);
 
 		piece_record(c, w, piece);
@@ -333,7 +348,7 @@ relay_socket_has_room(const struct channel *c)
 int
 relay_in_is_clear(const struct channel *c)
 {
-	return (held_bytes(&c->flow_in).len == 0);
+	return (held_bytes(&c->flow_in).len == 0 && fifo_bytes(&c->ahead).len == 0);
 }
 
 int

@@ -185,7 +185,8 @@ on_open(ssh_session session, uint8_t type, ssh_buffer packet, void *user)
 		return (SSH_PACKET_USED);
 	(void)reader_get_raw(&r, 12); /* sender, window, packet size */
 	path = reader_get_text(&r);
-	if (m->channel_request_open.type == SSH_CHANNEL_DIRECT_TCPIP &&
+	if ((m->channel_request_open.type == SSH_CHANNEL_DIRECT_TCPIP ||
+	        m->channel_request_open.type == SSH_CHANNEL_FORWARDED_TCPIP) &&
 	    (reader_get_u32(&r) > UINT16_MAX || r.failed))
 		m->channel_request_open.destination_port = 0;
 	if (m->channel_request_open.type != SSH_CHANNEL_UNKNOWN || m->channel_request_open.originator != NULL)

@@ -43,7 +43,7 @@ def play(case, *settings, forks=HOSTS):
 
 
 @pytest.mark.feature("play")
-@pytest.mark.parametrize("pipelining, transfer", [(False, "sftp"), (False, "scp"), (False, "piped"), (True, "sftp")])
+@pytest.mark.parametrize("pipelining, transfer", [(False, "sftp"), (False, "scp"), (True, "sftp")])
 def test_play(case, pipelining, transfer):
     done, small = play(case, f"pipelining = {pipelining}", f"transfer_method = {transfer}")
     assert b"unreachable=0" in done.stdout and b"failed=0" in done.stdout
