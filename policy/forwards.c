@@ -141,6 +141,17 @@ forward_is_local(const struct forward *f)
 	        strcmp(f->host, "::1") == 0);
 }
 
+int
+forward_is_plain(const char *host)
+{
+	unsigned char address[sizeof(struct in6_addr)];
+	struct forward f = {.port = 0};
+
+	(void)snprintf(f.host, sizeof(f.host), "%s", host);
+	return (forward_is_local(&f) || inet_pton(AF_INET, host, address) == 1 ||
+	        inet_pton(AF_INET6, host, address) == 1);
+}
+
 /* ---- lists ---- */
 
 /* The part of a list up to the next comma.  -1: too long to be one. */

@@ -25,6 +25,9 @@ int forward_read(struct forward *f, const char *text, char why[FORWARD_WHY]);
 void forward_print(const struct forward *f, char text[FORWARD_TEXT]);
 /* Does it lead to the machine that dials? */
 int forward_is_local(const struct forward *f);
+/* 1 when a manager sees in the name itself where it leads: an address, or this machine by name.  Other names lead where
+ * their owner says, at the moment of the dial. */
+int forward_is_plain(const char *host);
 
 /* Reads a list of one at least into `list`, each once; -1 and why. */
 int forwards_read(char *list, size_t size, const char *text, char why[FORWARD_WHY]);

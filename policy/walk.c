@@ -305,7 +305,7 @@ dialer_tell(struct connection *c, struct walk *w, const struct stream *row)
 		port = t.port;
 	}
 	peer_post(c->policy->dialer, DIAL, dial, .conn = c->conn, .stream = w->stream, .host = bytes_text(host),
-	    .port = (uint16_t)port);
+	    .port = (uint16_t)port, .guarded = (uint8_t)(w->forward && !forward_is_plain(host)));
 	w->dial = STEP_TOLD;
 }
 
@@ -565,6 +565,15 @@ person_has_open(struct policy *p, const char *login)
 	return (n > 0);
 }
 
+static int
+connection_waits(const struct connection *c)
+{
+	for (const struct question *q = c->questions; q != NULL; q = q->next)
+		if (!q->told_yes && q->lapse_boot != 0)
+			return (1);
+	return (0);
+}
+
 void
 grant_cut(struct policy *p, const struct grant *g, enum reason reason, const char *text)
 {
@@ -583,6 +592,10 @@ grant_cut(struct policy *p, const struct grant *g, enum reason reason, const cha
 				w->stage = WALK_OVER;
 		if (c->leases != NULL)
 			continue;
+		if (connection_waits(c)) { /* for another target: its own limit holds */
+			limit_tell(c);
+			continue;
+		}
 		peer_post(p->gateway, KILL_AT, kill_at, .conn = c->conn, .kill_boot_ms = now + KILL_SLACK_MS,
 		    .reason = (uint16_t)reason);
 		c->cut = 1;

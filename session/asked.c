@@ -188,7 +188,8 @@ other_open(struct door *d, ssh_message m)
 	const char *path = ssh_message_channel_request_open_destination(m);
 	char what[64];
 
-	if (strcmp(ssh_more_channel_type(m), SOCKET_CHANNEL) == 0 && path != NULL && path[0] == '/') {
+	if (strcmp(ssh_more_channel_type(m), SOCKET_CHANNEL) == 0 && path != NULL && path[0] == '/' &&
+	    strlen(path) <= HOST_MAX) {
 		socket_open(d, m, path);
 		return;
 	}
@@ -302,10 +303,19 @@ command_ask(const char *command)
 	}
 }
 
+/* A terminal's line discipline would give its program other bytes than those that were ruled and recorded. */
+static void
+terminal_drop(struct channel *c)
+{
+	if (c->kind == ASK_SFTP || c->kind == ASK_UPLOAD || c->kind == ASK_DOWNLOAD)
+		c->has_pty = 0;
+}
+
 /* What c->kind and c->command say goes to the target; or, where none was named, is a person's words to policy. */
 static void
 start(struct channel *c)
 {
+	terminal_drop(c);
 	if (c->door->name.target[0] != '\0') {
 		question_ask(c);
 		return;

@@ -6,6 +6,8 @@
 #include "ssh_more.h"
 #include "visit.h"
 
+#define TEXT_MAX 255 /* bytes of what a target says of where from and where to */
+
 static void
 on_there_close(ssh_session ssh, ssh_channel there, void *ctx)
 {
@@ -74,12 +76,19 @@ name_of(const struct channel *asker, int type)
 	return (bytes_dup(bytes_text(name)));
 }
 
+static int
+is_sound(const char *text)
+{
+	return (text == NULL || strlen(text) <= TEXT_MAX);
+}
+
 int
 beside_back(struct visit *v, ssh_message m)
 {
 	struct channel *asker = asker_of(v, m), *c;
 
-	if (asker == NULL || (c = channel_add(asker->door)) == NULL)
+	if (asker == NULL || !is_sound(ssh_message_channel_request_open_originator(m)) ||
+	    !is_sound(ssh_message_channel_request_open_destination(m)) || (c = channel_add(asker->door)) == NULL)
 		return (0);
 	c->way = WAY_BACK;
 	c->visit = v;
@@ -101,9 +110,13 @@ back_open(struct channel *c)
 	const char *from = ssh_message_channel_request_open_originator(c->opening),
 	           *to = ssh_message_channel_request_open_destination(c->opening);
 	int port = ssh_message_channel_request_open_originator_port(c->opening);
+	ssh_channel here;
 
-	if (c->here == NULL && (c->here = ssh_channel_new(c->door->leg.ssh)) == NULL)
-		return (SSH_ERROR);
+	if (c->here == NULL) {
+		if ((here = ssh_channel_new(c->door->leg.ssh)) == NULL)
+			return (SSH_ERROR);
+		channel_take_here(c, here);
+	}
 	if (c->back_type == SSH_CHANNEL_X11)
 		return (ssh_channel_open_x11(c->here, from == NULL ? "" : from, port));
 	if (c->back_type == SSH_CHANNEL_AUTH_AGENT)
@@ -113,6 +126,30 @@ back_open(struct channel *c)
 }
 
 /* ---- entering ---- */
+
+/* The target's end is there, or about to be: we hear of its closing. */
+static void
+take_there(struct channel *c, ssh_channel there)
+{
+	c->there = there;
+	c->there_calls.userdata = c;
+	c->there_calls.channel_close_function = on_there_close;
+	ssh_callbacks_init(&c->there_calls);
+	(void)ssh_add_channel_callbacks(there, &c->there_calls);
+}
+
+static int
+socket_open(struct channel *c)
+{
+	ssh_channel there;
+
+	if (c->there == NULL) {
+		if ((there = ssh_channel_new(c->visit->leg.ssh)) == NULL)
+			return (SSH_ERROR);
+		take_there(c, there);
+	}
+	return (ssh_channel_open_forward_unix(c->there, c->command, "127.0.0.1", 0));
+}
 
 static void
 opened(struct channel *c)
@@ -126,14 +163,40 @@ opened(struct channel *c)
 		return;
 	}
 	if (c->way == WAY_BACK)
-		c->there = accepted;
-	channel_take_here(c, c->way == WAY_BACK ? c->here : accepted);
-	c->there_calls.userdata = c;
-	c->there_calls.channel_close_function = on_there_close;
-	ssh_callbacks_init(&c->there_calls);
-	(void)ssh_add_channel_callbacks(c->there, &c->there_calls);
-	forward_begun_record(c);
+		take_there(c, accepted);
+	else
+		channel_take_here(c, accepted);
 	channel_step(c, CHANNEL_RUNNING);
+}
+
+/* The record holds what is tried, whatever comes of it. */
+static void
+try_record(struct channel *c)
+{
+	if (c->is_recorded)
+		return;
+	c->is_recorded = 1;
+	forward_begun_record(c);
+}
+
+static void
+try_failed(struct channel *c, const char *why)
+{
+	record_put(c->session->record, FRAME_NOTICE, c->visit->stream, c->number, bytes_text(why));
+	record_put(c->session->record, FRAME_CLOSE, c->visit->stream, c->number, bytes_of(NULL, 0));
+	channel_refuse(c, REASON_TARGET_GONE, why);
+}
+
+/* libssh knows one global request of ours at a time, and whose answer comes is told by order alone. */
+static int
+global_take(struct channel *c)
+{
+	if (c->visit->global != NULL && c->visit->global != c)
+		return (0);
+	if (c->visit->global == NULL && c->visit->leg.unanswered > 0) /* a keepalive's answer comes first */
+		return (0);
+	c->visit->global = c;
+	return (1);
 }
 
 static int
@@ -142,17 +205,17 @@ listen_step(struct channel *c)
 	const char *address = ssh_message_global_request_address(c->opening);
 	int port = ssh_message_global_request_port(c->opening), rc;
 
-	rc = ssh_channel_listen_forward(c->visit->leg.ssh, address, port, NULL);
-	if (rc == SSH_AGAIN)
+	if (!global_take(c) ||
+	    (rc = ssh_channel_listen_forward(c->visit->leg.ssh, address, port, NULL)) == SSH_AGAIN)
 		return (0);
+	c->visit->global = NULL;
 	if (rc != SSH_OK) {
-		channel_refuse(c, REASON_TARGET_GONE, "the target does not listen there");
+		try_failed(c, "the target does not listen there");
 		return (1);
 	}
 	(void)ssh_message_global_request_reply_success(c->opening, (uint16_t)port);
 	ssh_message_free(c->opening);
 	c->opening = NULL;
-	forward_begun_record(c);
 	channel_step(c, CHANNEL_RUNNING);
 	return (1);
 }
@@ -160,20 +223,14 @@ listen_step(struct channel *c)
 static int
 open_step(struct channel *c)
 {
-	int rc;
+	int rc = c->way == WAY_BACK ? back_open(c) : socket_open(c);
 
-	if (c->way == WAY_BACK)
-		rc = back_open(c);
-	else if (c->there == NULL && (c->there = ssh_channel_new(c->visit->leg.ssh)) == NULL)
-		rc = SSH_ERROR;
-	else
-		rc = ssh_channel_open_forward_unix(c->there, c->command, "127.0.0.1", 0);
 	if (rc == SSH_AGAIN)
 		return (0);
 	if (rc == SSH_OK)
 		opened(c);
 	else
-		channel_refuse(c, REASON_TARGET_GONE,
+		try_failed(c,
 		    c->way == WAY_BACK ? "the engineer's client does not open it" : "the target does not open it");
 	return (1);
 }
@@ -181,22 +238,48 @@ open_step(struct channel *c)
 int
 beside_entering_turn(struct channel *c)
 {
-	if (c->door->leg.over) {
+	/* Whose answer is under way is waited for, so that nobody takes it for their own. */
+	if (c->door->leg.over && c->visit->global != c) {
 		channel_refuse(c, REASON_CLIENT_GONE, NULL);
 		return (1);
 	}
 	if (c->visit->state != VISIT_OPEN || c->visit->leg.over || !record_is_clear(c->session->record))
 		return (0);
+	try_record(c);
 	return (c->way == WAY_LISTEN ? listen_step(c) : open_step(c));
 }
 
 /* ---- running ---- */
 
+/* Tells the target to listen no more.  1 when it has answered, or cannot. */
+static int
+listen_end(struct channel *c)
+{
+	const char *place = c->command;
+	char host[TEXT_MAX + 3];
+	size_t len = (size_t)(port_of(place) - 1 - place);
+
+	if (c->visit->state != VISIT_OPEN || c->visit->leg.over)
+		return (1);
+	if (!global_take(c))
+		return (0);
+	if (place[0] == '[') { /* as it was asked for */
+		place++;
+		len -= 2;
+	}
+	snprintf(host, sizeof(host), "%.*s", (int)len, place);
+	if (ssh_channel_cancel_forward(c->visit->leg.ssh, host, (int)strtol(port_of(c->command), NULL, 10)) ==
+	    SSH_AGAIN)
+		return (0);
+	c->visit->global = NULL;
+	return (1);
+}
+
 /* Until it is cancelled, its door closes, or the visit ends. */
 static int
 listening_turn(struct channel *c)
 {
-	if (!c->here_closed && !c->door->leg.over)
+	if ((!c->here_closed && !c->door->leg.over) || !listen_end(c))
 		return (0);
 	beside_leave(c);
 	channel_step(c, CHANNEL_OVER);
@@ -223,24 +306,20 @@ beside_running_turn(struct channel *c)
 void
 beside_leave(struct channel *c)
 {
-	ssh_session target = c->visit == NULL ? NULL : c->visit->leg.ssh;
-	char *host;
+	struct visit *v = c->visit;
 
+	if (v != NULL && v->global == c)
+		v->global = NULL;
 	if (c->state != CHANNEL_RUNNING && c->state != CHANNEL_ENDING)
 		return;
-	if (c->way == WAY_LISTEN && target != NULL && !c->visit->leg.over &&
-	    (host = bytes_dup(bytes_of(c->command, (size_t)(port_of(c->command) - 1 - c->command)))) != NULL) {
-		(void)ssh_channel_cancel_forward(target, host, (int)strtol(port_of(c->command), NULL, 10));
-		free(host);
-	}
 	if (c->there == NULL && c->way != WAY_LISTEN)
 		return;
 	forward_leave(c);
 	if (c->there == NULL)
 		return;
-	if (!c->visit->leg.over && ssh_channel_close(c->there) == SSH_AGAIN)
+	if (!v->leg.over && ssh_channel_close(c->there) == SSH_AGAIN)
 		(void)ssh_channel_close(c->there);
-	if (target != NULL)
+	if (v->leg.ssh != NULL)
 		ssh_channel_free(c->there);
 	c->there = NULL;
 }

@@ -388,6 +388,8 @@ channel_drop(struct channel *c)
 		ssh_channel_free(c->here);
 	if (c->opening != NULL)
 		ssh_message_free(c->opening);
+	if (c->visit != NULL && c->visit->global == c)
+		c->visit->global = NULL;
 	if (c->there != NULL && c->visit != NULL && c->visit->leg.ssh != NULL)
 		ssh_channel_free(c->there);
 	verb_free(c);

@@ -92,7 +92,8 @@ struct channel {
 	int64_t shown_second; /* of the line that lives */
 	int shown_width;
 
-	int back_type; /* WAY_BACK: libssh's name of what the target opens */
+	int is_recorded; /* of those of beside.h: the record says what is tried */
+	int back_type;   /* WAY_BACK: libssh's name of what the target opens */
 
 	/* the target's end */
 	struct visit *visit; /* lent; outlives us */

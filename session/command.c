@@ -7,6 +7,8 @@
 #define GRAMMAR ";&|<>()$`{}"
 /* these at the beginning of a word: a comment, zsh's =name, an old pipe, a negation. */
 #define GRAMMAR_FIRST "#=^!"
+/* These are grammar for a shell that quotes otherwise (csh's history, fish's \\ in '...', cmd.exe), even where ours would not see them. */
+#define GRAMMAR_ANYWHERE "!;&|<>`%$"
 #define GLOB "*?["
 
 struct splitter {
@@ -22,7 +24,7 @@ quoted_take(struct splitter *s)
 	char quote = *s->from++;
 
 	for (; *s->from != quote; s->from++) {
-		if (*s->from == '\0' || (quote == '"' && strchr("$`\\", *s->from) != NULL))
+		if (*s->from == '\0' || *s->from == '\\')
 			return (-1);
 		*s->to++ = *s->from;
 	}
@@ -65,7 +67,8 @@ command_split(struct command *c, const char *line)
 	if (strlen(line) > COMMAND_BYTES_MAX)
 		return (-1);
 	for (const char *at = line; *at != '\0'; at++)
-		if (((unsigned char)*at < ' ' && *at != '\t') || *at == 0x7f)
+		if (((unsigned char)*at < ' ' && *at != '\t') || *at == 0x7f ||
+		    strchr(GRAMMAR_ANYWHERE, *at) != NULL)
 			return (-1);
 	for (;;) {
 		int is_first = 1;

@@ -270,12 +270,14 @@ step_refused(struct channel *c)
 		break;
 	case ENTRY_PTY:
 		channel_refuse(c, REASON_TARGET_GONE, "the target gives no terminal");
+		entry_leave(c);
 		break;
 	case ENTRY_START:
 		channel_refuse(c, REASON_TARGET_GONE,
 		    is_subsystem(c)        ? "the target has no such subsystem"
 		    : c->kind == ASK_SHELL ? "the target gives no shell"
 		                           : "the target does not run the command");
+		entry_leave(c);
 		break;
 	}
 }

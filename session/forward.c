@@ -24,8 +24,7 @@ forward_entering_turn(struct channel *c)
 	ssh_channel here;
 
 	if (c->door->leg.over) {
-		visit_end(c->visit, REASON_CLIENT_GONE, NULL);
-		channel_step(c, CHANNEL_OVER);
+		visit_end(c->visit, REASON_CLIENT_GONE, NULL); /* which refuses it */
 		return (1);
 	}
 	if (c->visit->state != VISIT_OPEN || !record_is_clear(c->session->record))
@@ -44,16 +43,17 @@ forward_entering_turn(struct channel *c)
 	return (1);
 }
 
-enum forward_speech
-forward_speaks(const struct flow *f)
+void
+forward_see(struct flow *f, struct bytes piece)
 {
-	static const char first[FORWARD_FIRST + 1] = "SSH-"; /* RFC 4253 4.2 */
-	size_t len = f->to - f->from;
+	for (size_t i = 0; i < piece.len && f->first_len < FORWARD_FIRST; i++)
+		f->first[f->first_len++] = piece.at[i];
+}
 
-	if (f->delivered > 0 || len == 0 ||
-	    memcmp(f->piece + f->from, first, len < FORWARD_FIRST ? len : FORWARD_FIRST) != 0)
-		return (FORWARD_OTHER);
-	return (len < FORWARD_FIRST ? FORWARD_UNCLEAR : FORWARD_SSH);
+int
+forward_speaks_ssh(const struct flow *f)
+{
+	return (f->first_len == FORWARD_FIRST && memcmp(f->first, "SSH-", FORWARD_FIRST) == 0); /* RFC 4253 4.2 */
 }
 
 static int
@@ -61,8 +61,12 @@ is_over(const struct channel *c)
 {
 	const struct visit *v = c->visit;
 
-	if (c->here_closed || v->socket_broken || c->door->leg.over)
+	if (c->door->leg.over)
 		return (1);
+	if (v->socket_broken) /* it takes no more; what it still says is heard */
+		return (c->here_closed || c->out_ended);
+	if (c->here_closed)
+		return (relay_in_is_clear(c) && ssh_channel_poll(c->here, 0) <= 0);
 	return (c->in_ended && c->out_ended);
 }
 
@@ -73,7 +77,7 @@ forward_running_turn(struct channel *c)
 
 	if (c->state != CHANNEL_RUNNING)
 		return (1);
-	if (forward_speaks(&c->flow_in) == FORWARD_SSH || forward_speaks(&c->flow_out) == FORWARD_SSH) {
+	if (forward_speaks_ssh(&c->flow_in) || forward_speaks_ssh(&c->flow_out)) {
 		visit_end(c->visit, REASON_FORWARD, "SSH is not forwarded; visit the target by its name");
 		return (1);
 	}
@@ -102,14 +106,17 @@ forward_watch(const struct channel *c)
 void
 forward_leave(struct channel *c)
 {
+	char to[1024], from[1024], *text = NULL;
 	json_t *o;
-	char *text = NULL;
 
 	if (c->visit == NULL || !c->visit->has_socket || (c->here == NULL && c->way != WAY_LISTEN))
 		return;
-	o = json_pack("{s:{s:s, s:s, s:I, s:I, s:b}}", "forward", "to", c->command, "from", c->originator,
-	    "bytes_in", (json_int_t)c->flow_in.delivered, "bytes_out", (json_int_t)c->flow_out.delivered,
-	    "contents", (int)(!channel_is_forward(c) || c->session->set.forward_contents));
+	/* Whatever a client or a target calls itself. */
+	text_safe(to, sizeof(to), bytes_text(c->command));
+	text_safe(from, sizeof(from), bytes_text(c->originator));
+	o = json_pack("{s:{s:s, s:s, s:I, s:I, s:b}}", "forward", "to", to, "from", from, "bytes_in",
+	    (json_int_t)c->flow_in.delivered, "bytes_out", (json_int_t)c->flow_out.delivered, "contents",
+	    (int)(!channel_is_forward(c) || c->session->set.forward_contents));
 	if (o == NULL || (text = json_dumps(o, JSON_COMPACT)) == NULL)
 		log_fatal("out of memory");
 	json_decref(o);

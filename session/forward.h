@@ -12,10 +12,10 @@
 
 #include "channel.h"
 
-/* What one side of a connection says first, as far as it is held. */
+/* Looks at what one side of a connection says first. */
 #define FORWARD_FIRST 4 /* bytes that tell */
-enum forward_speech { FORWARD_OTHER, FORWARD_UNCLEAR, FORWARD_SSH };
-enum forward_speech forward_speaks(const struct flow *f);
+void forward_see(struct flow *f, struct bytes piece);
+int forward_speaks_ssh(const struct flow *f);
 
 /* The record says where a connection goes, before its first byte does (also of those beside.h has). */
 void forward_begun_record(const struct channel *c);

@@ -81,6 +81,13 @@ enter(struct channel *c, const struct msg_verdict *m)
 		channel_refuse(c, REASON_LIMIT, NULL);
 		return;
 	}
+	if (c->visit->state == VISIT_OVER) { /* it ended while the yes was on its way; policy has heard so by now */
+		c->visit = NULL;
+		c->ask = session_ask(c->session);
+		c->asked_boot_ms = clock_boot_ms();
+		ask_post(c);
+		return;
+	}
 	entry_allow(c);
 	if (c->has_pty && c->kind == ASK_SHELL) {
 		text_time(until, sizeof(until), l->ends_wall_ms);

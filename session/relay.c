@@ -13,6 +13,7 @@
 #include "visit.h"
 
 #define RULED_MAX (128 * 1024) /* bytes of a ruled flow, and of our own answers, that may wait */
+#define RULED_SLICE 1024
 
 /* Where bytes come from or go to: a channel, or the socket of a forwarded connection. */
 struct end {
@@ -116,7 +117,7 @@ held_deliver(const struct channel *c, const struct way *w)
 	struct bytes b;
 	int wrote;
 
-	if (channel_is_forward(c) && forward_speaks(w->flow) != FORWARD_OTHER)
+	if (channel_is_forward(c) && forward_speaks_ssh(w->flow))
 		return (0);
 	while ((b = held_bytes(w->flow)).len > 0) {
 		if ((wrote = end_write(&w->to, b)) <= 0)
@@ -144,6 +145,8 @@ piece_record(struct channel *c, const struct way *w, struct bytes piece)
 	struct flow *f = w->flow;
 
 	f->received += piece.len;
+	if (channel_is_forward(c))
+		forward_see(f, piece);
 	if (!channel_is_forward(c) || c->session->set.forward_contents)
 		record_bytes(c->session->record, w->type, c->visit->stream, c->number, piece);
 	f->recorded += piece.len;
@@ -173,6 +176,29 @@ piece_rule(struct channel *c, const struct way *w, struct bytes piece)
 	return (rc);
 }
 
+/*
+ * What of the last piece was not ruled yet goes through the rules, a little at a time: each byte may be the end of a
+ * file, and a fact of thousands.  1 when all of it went; 0 when the record must be written first; -1 when the channel was cut.
+ */
+static int
+unruled_pass(struct channel *c, const struct way *w)
+{
+	struct flow *f = w->flow;
+	uint32_t len;
+
+	while (f->unruled_from < f->unruled_to) {
+		if (!record_is_clear(c->session->record) || fifo_bytes(&f->due).len > RULED_MAX)
+			return (0);
+		len = f->unruled_to - f->unruled_from;
+		if (len > RULED_SLICE)
+			len = RULED_SLICE;
+		if (piece_rule(c, w, bytes_of(f->piece + f->unruled_from, len)) == -1)
+			return (-1);
+		f->unruled_from += len;
+	}
+	return (1);
+}
+
 /* 1: the flow is ruled, and the piece went through the rules; else it is held as it is. */
 static int
 piece_pass(struct channel *c, const struct way *w, struct bytes piece)
@@ -182,7 +208,9 @@ piece_pass(struct channel *c, const struct way *w, struct bytes piece)
 		w->flow->to = (uint32_t)piece.len;
 		return (0);
 	}
-	return (piece_rule(c, w, piece));
+	w->flow->unruled_from = 0;
+	w->flow->unruled_to = (uint32_t)piece.len;
+	return (unruled_pass(c, w));
 }
 
 /* A ruled flow puts answers of ours into the other one: that must have room for them. */
@@ -190,21 +218,6 @@ static int
 answers_have_room(const struct channel *c, const struct way *w)
 {
 	return (c->transfer == NULL || w->type != FRAME_IN || fifo_bytes(&c->flow_out.due).len < RULED_MAX);
-}
-
-/* The first bytes of a forwarded connection, while they are too few to tell what it speaks. */
-static uint32_t
-first_more(struct channel *c, const struct way *w)
-{
-	struct flow *f = w->flow;
-	int got;
-
-	if (record_room(c->session->record) < FORWARD_FIRST ||
-	    (got = end_read(&w->from, f->piece + f->to, FORWARD_FIRST - (f->to - f->from))) <= 0)
-		return (0);
-	piece_record(c, w, bytes_of(f->piece + f->to, (size_t)got));
-	f->to += (uint32_t)got;
-	return ((uint32_t)got);
 }
 
 /* What was typed ahead comes first. */
@@ -231,10 +244,8 @@ way_move(struct channel *c, const struct way *w)
 
 	if (f->piece == NULL && (f->piece = malloc(RELAY_PIECE)) == NULL)
 		return (0);
-	if (channel_is_forward(c) && forward_speaks(f) == FORWARD_UNCLEAR)
-		moved += first_more(c, w);
-	while (moved < RELAY_TURN && c->state == CHANNEL_RUNNING && held_deliver(c, w) && answers_have_room(c, w) &&
-	       (room = way_room(c, w)) > 0 && (got = way_read(c, w, room)) > 0) {
+	while (moved < RELAY_TURN && c->state == CHANNEL_RUNNING && unruled_pass(c, w) == 1 && held_deliver(c, w) &&
+	       answers_have_room(c, w) && (room = way_room(c, w)) > 0 && (got = way_read(c, w, room)) > 0) {
 		struct bytes piece = bytes_of(f->piece, (size_t)got);
 
 		piece_record(c, w, piece);
@@ -348,14 +359,16 @@ relay_socket_has_room(const struct channel *c)
 int
 relay_in_is_clear(const struct channel *c)
 {
-	return (held_bytes(&c->flow_in).len == 0 && fifo_bytes(&c->ahead).len == 0);
+	return (held_bytes(&c->flow_in).len == 0 && fifo_bytes(&c->ahead).len == 0 &&
+	        c->flow_in.unruled_from == c->flow_in.unruled_to);
 }
 
 int
 relay_is_drained(const struct channel *c)
 {
 	return (held_bytes(&c->flow_out).len == 0 && held_bytes(&c->flow_err).len == 0 &&
-	        ssh_more_unread(c->there, 0) == 0 && ssh_more_unread(c->there, 1) == 0);
+	        c->flow_out.unruled_from == c->flow_out.unruled_to && ssh_more_unread(c->there, 0) == 0 &&
+	        ssh_more_unread(c->there, 1) == 0);
 }
 
 void

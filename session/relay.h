@@ -25,6 +25,9 @@ struct flow {
 	uint64_t added;                         /* of ours, among those delivered */
 	uint8_t *piece; /* RELAY_PIECE bytes, made when needed; what is held of the last one: */
 	uint32_t from, to;
+	uint32_t unruled_from, unruled_to; /* of a flow that is ruled: what of the piece was not yet */
+	uint8_t first[4];                  /* of a forwarded connection: what it said first */
+	size_t first_len;
 	struct fifo due; /* of a flow that is ruled (transfer.h): what may go on, in its stead */
 };
 

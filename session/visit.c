@@ -53,7 +53,7 @@ visit_join(struct session *s, const struct msg_verdict *m, enum ask_kind kind)
 	struct visit *v = visit_of(s, m->stream);
 
 	if (v != NULL)
-		return (v->state == VISIT_OVER ? NULL : v);
+		return (v);
 	if ((v = calloc(1, sizeof(*v))) == NULL)
 		return (NULL);
 	v->session = s;
@@ -298,6 +298,19 @@ socket_open(struct visit *v, int fd)
 	return (0);
 }
 
+/* Whoever asked for it left before the yes came: its recording has begun, and policy thinks that somebody is in. */
+static void
+unwanted_end(struct session *s, uint32_t stream)
+{
+	struct wire w = {0};
+
+	wire_put_u16(&w, REASON_LEFT);
+	record_put(s->record, FRAME_END, stream, 0, wire_bytes(&w));
+	wire_free(&w);
+	peer_post(s->policy, VISIT, visit, .stream = stream, .what = VISIT_FAILED, .reason = REASON_LEFT,
+	    .text = bytes_text(""));
+}
+
 void
 visit_on_target(struct session *s, uint32_t stream, int fd)
 {
@@ -310,6 +323,8 @@ visit_on_target(struct session *s, uint32_t stream, int fd)
 			v->has_socket = 1;
 			end_record(v, v->reason, NULL);
 		}
+		if (v == NULL)
+			unwanted_end(s, stream);
 		return;
 	}
 	v->has_socket = 1;

@@ -39,6 +39,8 @@ struct visit {
 	ssh_key key;
 	uint32_t cert_ask;
 
+	struct channel *global; /* lent: whose global request the target has not answered */
+
 	/* a forwarded connection's socket */
 	int is_plain;
 	int socket; /* -1 */

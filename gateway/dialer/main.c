@@ -32,6 +32,7 @@ struct dial {
 	struct addrinfo *found, *at;
 	int fd;
 	int last_error;
+	int guarded, was_near; /* an address of this machine or its link is not dialled; there was one */
 	struct watch *watch;
 	struct timer *deadline;
 };
@@ -109,6 +110,24 @@ on_connected(int fd, int events, void *ctx)
 		dial_next(d);
 }
 
+/* This machine, its link, or nobody in particular (RFC 6890): a name that somebody else keeps must not lead there. */
+static int
+address_is_near(const struct sockaddr *sa)
+{
+	const struct sockaddr_in6 *six = (const void *)sa;
+	const struct sockaddr_in *four = (const void *)sa;
+	const uint8_t *at = six->sin6_addr.s6_addr;
+	uint32_t v4;
+
+	if (sa->sa_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
+		return (IN6_IS_ADDR_LOOPBACK(&six->sin6_addr) || IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr) ||
+		        IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr) || IN6_IS_ADDR_MULTICAST(&six->sin6_addr));
+	v4 = sa->sa_family == AF_INET
+	         ? ntohl(four->sin_addr.s_addr)
+	         : (uint32_t)at[12] << 24 | (uint32_t)at[13] << 16 | (uint32_t)at[14] << 8 | at[15];
+	return (v4 >> 24 == 127 || v4 >> 24 == 0 || v4 >> 16 == 0xa9fe || v4 >> 28 >= 14);
+}
+
 /* Tries the next address; when there is none left, the dial has failed. */
 static void
 dial_next(struct dial *d)
@@ -123,6 +142,10 @@ dial_next(struct dial *d)
 	d->fd = -1;
 	while ((ai = d->at) != NULL) {
 		d->at = ai->ai_next;
+		if (d->guarded && address_is_near(ai->ai_addr)) {
+			d->was_near = 1;
+			continue;
+		}
 		d->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 		if (d->fd != -1 && (connect(d->fd, ai->ai_addr, ai->ai_addrlen) == 0 || errno == EINPROGRESS) &&
 		    (d->watch = watch_begin(dialer.loop, d->fd, WATCH_WRITE, on_connected, d)) != NULL)
@@ -131,6 +154,12 @@ dial_next(struct dial *d)
 		if (d->fd != -1)
 			close(d->fd);
 		d->fd = -1;
+	}
+	if (d->was_near && d->last_error == 0) {
+		snprintf(text, sizeof(text), "%s port %s: the name leads to the gateway itself or its link",
+		    d->host, d->service);
+		dial_over(d, REASON_FORWARD, text);
+		return;
 	}
 	snprintf(text, sizeof(text), "%s port %s: %s", d->host, d->service, strerror(d->last_error));
 	dial_over(d, REASON_UNREACHABLE, text);
@@ -190,6 +219,7 @@ dial_begin(const struct msg_dial *m)
 	d->fd = -1;
 	d->conn = m->conn;
 	d->stream = m->stream;
+	d->guarded = m->guarded != 0;
 	d->next = dialer.dials;
 	d->back = &dialer.dials;
 	if (d->next != NULL)
