@@ -7,8 +7,8 @@
 #define GRAMMAR ";&|<>()$`{}"
 /* these at the beginning of a word: a comment, zsh's =name, an old pipe, a negation. */
 #define GRAMMAR_FIRST "#=^!"
-/* These are grammar for a shell that quotes otherwise (csh's history, fish's \\ in '...', cmd.exe), even where ours would not see them. */
-#define GRAMMAR_ANYWHERE "!;&|<>`%$"
+/* These are grammar for a shell that quotes otherwise (csh's history, fish's \ in '...', cmd.exe), even where ours would not see them. */
+#define GRAMMAR_ANYWHERE "!;&|<>`$"
 #define GLOB "*?["
 
 struct splitter {
@@ -57,6 +57,20 @@ is_blank(char c)
 	return (c == ' ' || c == '\t');
 }
 
+/* Wherever it stands, quoted or not. */
+static int
+byte_is_plain(const char *line, const char *at)
+{
+	static const char before[] = "--log-format="; /* rsync's own, with %i behind it */
+	size_t len = sizeof(before) - 1;
+
+	if (((unsigned char)*at < ' ' && *at != '\t') || *at == 0x7f)
+		return (0);
+	if (*at == '%')
+		return ((size_t)(at - line) >= len && memcmp(at - len, before, len) == 0 && at[1] == 'i');
+	return (strchr(GRAMMAR_ANYWHERE, *at) == NULL);
+}
+
 /* Splits the line.  -1: grammar, a control byte, or more than is read here. */
 static int
 command_split(struct command *c, const char *line)
@@ -67,8 +81,7 @@ command_split(struct command *c, const char *line)
 	if (strlen(line) > COMMAND_BYTES_MAX)
 		return (-1);
 	for (const char *at = line; *at != '\0'; at++)
-		if (((unsigned char)*at < ' ' && *at != '\t') || *at == 0x7f ||
-		    strchr(GRAMMAR_ANYWHERE, *at) != NULL)
+		if (!byte_is_plain(line, at))
 			return (-1);
 	for (;;) {
 		int is_first = 1;

@@ -2,7 +2,8 @@
  * Whether a command line is nothing but the far end of scp or rsync, so that it may count as a transfer and not as a
  * command.  What could be anything else for any usual login shell, is: one doubt makes it COMMAND_OTHER.
  *
- * A line is split as a POSIX shell would (XCU 2.2, 2.3): words, '...', "..." without $ ` \, and \x.  No expansion but ~ and
+ * A line is split as a POSIX shell would (XCU 2.2, 2.3): words, '...' and "..." without \, and \x; what is grammar to some
+ * other shell (csh, fish, cmd.exe) makes it OTHER, quoted or not.  No expansion but ~ and
  * globs, and neither in the program's name or an option.  The program is found by PATH or in a system directory: /tmp/scp is
  * whatever somebody put there.
  */

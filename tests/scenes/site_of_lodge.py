@@ -109,13 +109,16 @@ class Site:
     @staticmethod
     def _is_parent(pid):
         """Clones have the parent's command line; only they hold a socket of the Internet or a ring."""
-        for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
-            try:
-                if "memfd:lodge-ring" in os.readlink(fd):
-                    return False
-            except OSError:
-                pass
-        maps = pathlib.Path(f"/proc/{pid}/maps").read_text()
+        try:
+            for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+                try:
+                    if "memfd:lodge-ring" in os.readlink(fd):
+                        return False
+                except OSError:
+                    pass
+            maps = pathlib.Path(f"/proc/{pid}/maps").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return False  # it is gone, as parents are not
         return "memfd:lodge-ring" not in maps
 
     def pid(self, name):

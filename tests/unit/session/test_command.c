@@ -24,10 +24,14 @@ static const struct row {
     {SCP_UP, "/usr/bin/scp -t /tmp/x"},
     {SCP_UP, "  scp\t-t   /tmp/a\\ b  "},
     {SCP_UP, "scp -t ''"},
-    {SCP_UP, "scp -t 'a;b|c&d$(e)`f`<g>'"},
-    {SCP_UP, "scp -t a\\;b"},
-    {SCP_UP, "scp -t \"a;b'c\""},
-    {SCP_UP, "scp -t /tmp/#x=y^!"},
+    {OTHER, "scp -t 'a;b|c&d$(e)`f`<g>'"},   /* cmd.exe knows no such quotes */
+    {OTHER, "scp -t 'a\\'';touch pwned;#'"}, /* fish does, and \\' in them */
+    {OTHER, "scp -f 'a x' x!#:s/'a/b/'"},    /* csh has its history in them */
+    {OTHER, "scp -t %LC_X%"},                /* cmd.exe's variables */
+    {OTHER, "scp -t 'a%b'"},
+    {OTHER, "scp -t a\\;b"},
+    {OTHER, "scp -t \"a;b'c\""},
+    {SCP_UP, "scp -t /tmp/#x=y^"},
     {SCP_UP, "scp -t /tmp/M\xfcller"},
     {SCP_UP, "scp -t -"},
     {RSYNC_UP, "rsync --server -vlogDtpre.iLsfxCIvu . /tmp/x"},
@@ -175,7 +179,7 @@ any_byte_behind(void **state)
 
 	(void)state;
 	for (int c = 1; c < 256; c++) {
-		int is_name = c > ' ' && c != 0x7f && strchr(";&|<>()$`{}'\"\\", c) == NULL;
+		int is_name = c > ' ' && c != 0x7f && strchr(";&|<>()$`{}'\"\\!%", c) == NULL;
 		int is_blank = c == ' ' || c == '\t';
 
 		snprintf(line, sizeof(line), "scp -t /tmp/x%c", c);
