@@ -47,6 +47,23 @@ host_key_take(struct visit *v, struct bytes key)
 	return (0);
 }
 
+/* In s's list.  NULL: no memory. */
+static struct visit *
+visit_new(struct session *s, uint32_t stream)
+{
+	struct visit *v = calloc(1, sizeof(*v));
+
+	if (v == NULL)
+		return (NULL);
+	v->session = s;
+	v->stream = stream;
+	v->leg.fd = v->leg.watched = v->socket = -1;
+	v->enter_by_ms = clock_boot_ms() + VISIT_ENTER_MS;
+	v->next = s->visits;
+	s->visits = v;
+	return (v);
+}
+
 struct visit *
 visit_join(struct session *s, const struct msg_verdict *m, enum ask_kind kind)
 {
@@ -54,23 +71,18 @@ visit_join(struct session *s, const struct msg_verdict *m, enum ask_kind kind)
 
 	if (v != NULL)
 		return (v);
-	if ((v = calloc(1, sizeof(*v))) == NULL)
+	if ((v = visit_new(s, m->stream)) == NULL)
 		return (NULL);
-	v->session = s;
-	v->stream = m->stream;
 	v->grant = m->grant;
 	v->capabilities = m->capabilities;
 	v->is_plain = kind == ASK_FORWARD;
-	v->leg.fd = v->leg.watched = v->socket = -1;
-	v->enter_by_ms = clock_boot_ms() + VISIT_ENTER_MS;
 	if (bytes_copy(v->target, sizeof(v->target), m->target) == -1 ||
 	    bytes_copy(v->account, sizeof(v->account), m->account) == -1 ||
 	    (!v->is_plain && host_key_take(v, m->host_key) == -1)) {
+		s->visits = v->next;
 		free(v);
 		return (NULL);
 	}
-	v->next = s->visits;
-	s->visits = v;
 	return (v);
 }
 
@@ -298,17 +310,22 @@ socket_open(struct visit *v, int fd)
 	return (0);
 }
 
-/* Whoever asked for it left before the yes came: its recording has begun, and policy thinks that somebody is in. */
+/*
+ * Whoever asked for it left before the yes came: its recording has begun, and policy thinks that somebody is in.  The
+ * visit is kept as over, for a yes to somebody else who shares the stream may be on its way.
+ */
 static void
 unwanted_end(struct session *s, uint32_t stream)
 {
-	struct wire w = {0};
+	struct visit *v = visit_new(s, stream);
 
-	wire_put_u16(&w, REASON_LEFT);
-	record_put(s->record, FRAME_END, stream, 0, wire_bytes(&w));
-	wire_free(&w);
-	peer_post(s->policy, VISIT, visit, .stream = stream, .what = VISIT_FAILED, .reason = REASON_LEFT,
-	    .text = bytes_text(""));
+	if (v == NULL)
+		log_fatal("out of memory");
+	v->has_socket = 1;
+	v->state = VISIT_OVER;
+	v->reason = REASON_LEFT;
+	end_record(v, REASON_LEFT, NULL);
+	visit_tell(v, VISIT_FAILED, NULL);
 }
 
 void
