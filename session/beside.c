@@ -6,7 +6,8 @@
 #include "ssh_more.h"
 #include "visit.h"
 
-#define TEXT_MAX 255 /* bytes of what a target says of where from and where to */
+#define OPEN_PROHIBITED 1 /* RFC 4254 5.1 */
+#define TEXT_MAX 255      /* bytes of what a target says of where from and where to */
 
 static void
 on_there_close(ssh_session ssh, ssh_channel there, void *ctx)
@@ -82,8 +83,9 @@ is_sound(const char *text)
 	return (text == NULL || strlen(text) <= TEXT_MAX);
 }
 
-int
-beside_back(struct visit *v, ssh_message m)
+/* 1: m is taken; 0: the target was not told that it may. */
+static int
+back_begin(struct visit *v, ssh_message m)
 {
 	struct channel *asker = asker_of(v, m), *c;
 
@@ -101,6 +103,39 @@ beside_back(struct visit *v, ssh_message m)
 		log_fatal("out of memory");
 	channel_step(c, CHANNEL_ENTERING);
 	return (1);
+}
+
+/* A target opens what it was told it may, and asks for nothing. */
+static int
+messages_take(struct visit *v)
+{
+	size_t waiting = v->leg.over ? 0 : ssh_more_messages(v->leg.ssh); /* as at a door */
+	ssh_message m;
+	int moved = 0;
+
+	while (waiting-- > 0 && !v->leg.over && (m = ssh_message_get(v->leg.ssh)) != NULL) {
+		moved = 1;
+		if (ssh_message_type(m) == SSH_REQUEST_CHANNEL_OPEN && back_begin(v, m))
+			continue; /* taken */
+		if (ssh_message_type(m) == SSH_REQUEST_CHANNEL_OPEN)
+			(void)ssh_more_refuse_channel(
+			    m, OPEN_PROHIBITED, "the target was not told that it may open this");
+		else
+			(void)ssh_message_reply_default(m);
+		ssh_message_free(m);
+	}
+	return (moved);
+}
+
+/* 1 while what the target said before it was gone is on its way to the engineer. */
+static int
+leg_has_more(const struct visit *v)
+{
+	for (const struct channel *c = v->session->channels; c != NULL; c = c->next)
+		if (c->visit == v && c->state == CHANNEL_RUNNING && c->there != NULL && channel_hears(c) &&
+		    !relay_is_drained(c))
+			return (1);
+	return (0);
 }
 
 /* As ssh_channel_open_x11: SSH_OK, SSH_AGAIN, SSH_ERROR. */

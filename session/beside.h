@@ -8,8 +8,8 @@
 
 #include "channel.h"
 
-/* The target asks for a channel.  1: m is taken; 0: the target was not told that it may. */
-int beside_back(struct visit *v, ssh_message m);
+/* Takes what the target asks for: a channel that it was told it may open, and nothing else. */
+void beside_messages(struct visit *v);
 int beside_entering_turn(struct channel *c); /* ENTERING: 1 when something moved */
 int beside_running_turn(struct channel *c);
 void beside_leave(struct channel *c);

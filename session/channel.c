@@ -6,6 +6,7 @@
 #include "entry.h"
 #include "forward.h"
 #include "question.h"
+#include "receipt.h"
 #include "ssh_more.h"
 #include "transfer.h"
 #include "verb.h"
@@ -287,7 +288,7 @@ sealing_turn(struct channel *c)
 	if (!c->here_closed && !c->visit->is_sealed && clock_boot_ms() < c->seal_by_ms)
 		return;
 	if (!c->here_closed)
-		visit_receipt(c->visit, c);
+		receipt_say(c->visit, c);
 	channel_finish(c);
 }
 

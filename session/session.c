@@ -11,6 +11,7 @@
 #include "lease.h"
 #include "login.h"
 #include "question.h"
+#include "receipt.h"
 #include "verb.h"
 #include "visit.h"
 
@@ -277,7 +278,7 @@ on_recorder(struct peer *p, struct message *m, void *ctx)
 		m->fd = -1;
 		break;
 	case MSG_SEALED:
-		visit_on_sealed(s, &m->sealed);
+		receipt_on_sealed(s, &m->sealed);
 		break;
 	case MSG_RECORDER_TROUBLE:
 		on_trouble(s, &m->recorder_trouble);

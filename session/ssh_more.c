@@ -6,6 +6,8 @@
  * Two ways in.  Packet hooks stand in libssh's list before its own handlers; they run after its filter of what may come
  * in which state.  And the linker's --wrap turns two calls between libssh's files into calls of ours: one signs an
  * exchange hash, the other verifies a signature (session/libssh.cmake).
+ *
+ * One file, however long: nobody else may see those headers (tests/boundaries).
  */
 #include "ssh_more.h"
 

@@ -11,13 +11,11 @@
 #include "base/log.h"
 #include "beside.h"
 #include "channel.h"
-#include "lease.h"
 #include "ssh_more.h"
 
 #define KEX                                                                                                        \
 	"curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521," \
 	"mlkem768x25519-sha256,diffie-hellman-group16-sha512,diffie-hellman-group14-sha256"
-#define OPEN_PROHIBITED 1 /* RFC 4254 5.1 */
 #define CIPHERS "aes256-gcm@openssh.com,aes128-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-ctr,aes128-ctr"
 #define MACS "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256,hmac-sha2-512"
 
@@ -154,45 +152,6 @@ visits_end(struct session *s, uint64_t grant, enum reason reason, const char *te
 	for (struct visit *v = s->visits; v != NULL; v = v->next)
 		if (grant == 0 || v->grant == grant)
 			visit_end(v, reason, text);
-}
-
-static void
-transfers_say(const struct transfer_sum *t, struct channel *to)
-{
-	char line[200], up[32], down[32], refused[32] = "";
-
-	if (t->files_up == 0 && t->files_down == 0 && t->refused == 0)
-		return;
-	text_bytes(up, sizeof(up), t->bytes_up);
-	text_bytes(down, sizeof(down), t->bytes_down);
-	if (t->refused > 0)
-		snprintf(refused, sizeof(refused), ", %u refused", t->refused);
-	snprintf(line, sizeof(line), "lodge: files: %u up (%s), %u down (%s)%s", t->files_up, up, t->files_down,
-	    down, refused);
-	channel_say(to, line);
-}
-
-void
-visit_receipt(const struct visit *v, struct channel *to)
-{
-	const struct lease *l = v->session->leases;
-	char line[512], until[32] = "";
-
-	while (l != NULL && l->grant != v->grant)
-		l = l->next;
-	if (l != NULL)
-		text_time(until, sizeof(until), l->ends_wall_ms);
-	snprintf(line, sizeof(line), "lodge: %s as %s: %s; window until %s%s%s", v->target, v->account,
-	    reason_what(v->reason), until, l == NULL || l->approver[0] == '\0' ? "" : ", approved by ",
-	    l == NULL ? "" : l->approver);
-	channel_say(to, line);
-	transfers_say(&v->transfers, to);
-	if (v->is_sealed)
-		snprintf(line, sizeof(line), "lodge: recording %s, %u segment%s, SHA256SUMS %s", v->recording,
-		    v->segments, v->segments == 1 ? "" : "s", v->digest);
-	else
-		snprintf(line, sizeof(line), "lodge: recording: not sealed yet");
-	channel_say(to, line);
 }
 
 /* ---- the target's leg ---- */
@@ -497,39 +456,6 @@ login_step(struct visit *v)
 	}
 }
 
-/* A target opens what it was told it may, and asks for nothing. */
-static int
-messages_take(struct visit *v)
-{
-	size_t waiting = v->leg.over ? 0 : ssh_more_messages(v->leg.ssh); /* as at a door */
-	ssh_message m;
-	int moved = 0;
-
-	while (waiting-- > 0 && !v->leg.over && (m = ssh_message_get(v->leg.ssh)) != NULL) {
-		moved = 1;
-		if (ssh_message_type(m) == SSH_REQUEST_CHANNEL_OPEN && beside_back(v, m))
-			continue; /* taken */
-		if (ssh_message_type(m) == SSH_REQUEST_CHANNEL_OPEN)
-			(void)ssh_more_refuse_channel(
-			    m, OPEN_PROHIBITED, "the target was not told that it may open this");
-		else
-			(void)ssh_message_reply_default(m);
-		ssh_message_free(m);
-	}
-	return (moved);
-}
-
-/* 1 while what the target said before it was gone is on its way to the engineer. */
-static int
-leg_has_more(const struct visit *v)
-{
-	for (const struct channel *c = v->session->channels; c != NULL; c = c->next)
-		if (c->visit == v && c->state == CHANNEL_RUNNING && c->there != NULL && channel_hears(c) &&
-		    !relay_is_drained(c))
-			return (1);
-	return (0);
-}
-
 static int
 visit_turn(struct visit *v)
 {
@@ -547,7 +473,7 @@ visit_turn(struct visit *v)
 	if (v->state == VISIT_LOGIN && !v->leg.over)
 		moved |= login_step(v);
 	if (v->state != VISIT_OVER)
-		moved |= messages_take(v);
+		moved |= beside_messages(v);
 	if (v->state != VISIT_OVER && v->leg.over && !leg_has_more(v)) {
 		leg_lost(v);
 		moved = 1;
@@ -577,23 +503,6 @@ visits_tick(struct session *s)
 		         leg_alive_check(&v->leg, s->set.client_alive_interval, s->set.client_alive_count_max))
 			visit_end(v, REASON_TARGET_GONE, "the target does not answer any more");
 	}
-}
-
-void
-visit_on_sealed(struct session *s, const struct msg_sealed *m)
-{
-	static const char hex[] = "0123456789abcdef";
-	struct visit *v = visit_of(s, m->stream);
-
-	if (v == NULL || m->id.len * 2 >= sizeof(v->recording) || m->digest.len * 2 >= sizeof(v->digest))
-		return;
-	for (size_t i = 0; i < m->id.len; i++)
-		snprintf(v->recording + 2 * i, 3, "%c%c", hex[m->id.at[i] >> 4], hex[m->id.at[i] & 15]);
-	for (size_t i = 0; i < m->digest.len; i++)
-		snprintf(v->digest + 2 * i, 3, "%c%c", hex[m->digest.at[i] >> 4], hex[m->digest.at[i] & 15]);
-	v->segments = m->segments;
-	v->is_sealed = 1;
-	session_wake(s);
 }
 
 void

@@ -65,7 +65,6 @@ struct visit {
 struct visit *visit_join(struct session *s, const struct msg_verdict *m, enum ask_kind kind);
 void visit_on_target(struct session *s, uint32_t stream, int fd); /* fd given */
 void visit_on_cert(struct session *s, const struct msg_cert *m);
-void visit_on_sealed(struct session *s, const struct msg_sealed *m);
 /* The siblings are back: what lives, and what ended, is said again. */
 void visits_auth_anew(struct session *s);
 void visits_policy_anew(struct session *s);
@@ -76,8 +75,6 @@ void visit_end(struct visit *v, enum reason reason, const char *text);
 /* All visits under a grant (0: any). */
 void visits_end(struct session *s, uint64_t grant, enum reason reason, const char *text);
 size_t visit_channels(const struct visit *v); /* that ENTER or RUN in it */
-/* "lodge: visit to ..." lines for the engineer. */
-void visit_receipt(const struct visit *v, struct channel *to);
 
 int visits_turn(struct session *s);
 void visits_tick(struct session *s);

@@ -2,6 +2,8 @@
 
 Whatever it sends, or never sends, the engineer's ssh ends with the right reason or goes on; nothing of the target's own
 words for it reaches her terminal raw; another visit goes on all the while; no process is left, and every recording is good.
+
+One long file, for all of it is one list: each act of a target's is a short function, in the table of its phase.
 """
 
 import os
@@ -15,13 +17,13 @@ import pytest
 from bare_ssh import (
     MSG_CHANNEL_CLOSE, MSG_CHANNEL_DATA, MSG_CHANNEL_EOF, MSG_CHANNEL_EXTENDED_DATA, MSG_CHANNEL_FAILURE,
     MSG_CHANNEL_OPEN, MSG_CHANNEL_OPEN_FAILURE, MSG_CHANNEL_OPEN_SUCCESS, MSG_CHANNEL_REQUEST, MSG_CHANNEL_SUCCESS,
-    MSG_CHANNEL_WINDOW_ADJUST, MSG_KEX_ECDH_REPLY, MSG_KEXINIT, MSG_NEWKEYS, MSG_SERVICE_ACCEPT, MSG_SERVICE_REQUEST,
+    MSG_CHANNEL_WINDOW_ADJUST, MSG_KEX_ECDH_REPLY, MSG_NEWKEYS, MSG_SERVICE_ACCEPT, MSG_SERVICE_REQUEST,
     MSG_USERAUTH_FAILURE, MSG_USERAUTH_REQUEST, MSG_USERAUTH_SUCCESS, Ed25519PrivateKey, Raw, Target, client, key_line, packed)
-from site_of_lodge import Site, wait_for
+from site_of_lodge import wait_for
+from undisturbed import Beside, ask_without_reading, stays_flat, watched_site
 
 from conftest import kept
 
-QUARANTINE_KIB = 16 * 1024  # freed memory that the sanitizer keeps: less than it would, for memory is looked at here
 MSG_DISCONNECT, MSG_IGNORE, MSG_UNIMPLEMENTED, MSG_DEBUG = 1, 2, 3, 4
 MSG_USERAUTH_BANNER, MSG_USERAUTH_INFO_REQUEST, MSG_GLOBAL_REQUEST = 53, 60, 80
 MSG_REQUEST_SUCCESS, MSG_REQUEST_FAILURE = 81, 82
@@ -29,26 +31,9 @@ EVIL = "\x1b]0;evil\x07\x1b[31mred\x9b2J\r\n"  # what must not reach a terminal
 ENTER = 61  # seconds: more than a visit may take to begin (session/visit.h)
 
 
-class Beside:
-    """Somebody else's visit, to another target, that must not notice."""
-
-    def __init__(self, site):
-        self.one = site.begin("alice+osv2", "cat")
-        self.count = 0
-        self.check()
-
-    def check(self):
-        self.count += 1
-        line = b"line %d\n" % self.count
-        self.one.stdin.write(line)
-        self.one.stdin.flush()
-        assert self.one.stdout.readline() == line
-
-
 @pytest.fixture(scope="module")
 def site(request):
-    env = {"ASAN_OPTIONS": f"quarantine_size_mb={QUARANTINE_KIB // 1024}"}
-    yield from kept(request, Site("--no-code", env=env))
+    yield from kept(request, watched_site())
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +57,7 @@ def s(site, target):
     for words in (("osv1",), ("osv2",), ("osv3", "--with", "agent,x11,reverse,socket")):
         said = site.verb("alice", "request", *words, "--for", "20h", "--why", "odd")
         site.approve(re.search(r"request (\d+)", said).group(1), "--for", "20h")
-    site.beside = Beside(site)
-    (site.beside.session,) = site.sessions()
+    site.beside = Beside(site, "alice+osv2")
     return site
 
 
@@ -83,8 +67,7 @@ def undisturbed(s, target):
     target.trouble = None
     yield
     target.end()
-    s.beside.check()
-    wait_for(lambda: s.sessions() == ([s.beside.session] if s.beside.session else []), "the end of her session")
+    s.beside.alone()
     assert target.trouble is None, target.trouble
 
 
@@ -317,11 +300,6 @@ def test_before_the_login(s, target, name):
 
 
 # ---- in a channel ----
-
-
-def memory_kib(pid):
-    found = re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{pid}/status").read())
-    return int(found.group(1)) if found else 0  # it is gone, or about to be
 
 
 INSIDE = {}  # name: (what it plays, status, reason or None, standard output)
@@ -719,18 +697,12 @@ QUESTIONS = {
 def test_answers_that_nobody_reads_fill_no_memory(s, target, what):
     """It asks and asks, and reads none of the answers: it is left."""
     number, *fields = QUESTIONS[what]
-    memory = []
 
     def play(b):
         running(b)
-        (session,) = [p for p in s.sessions() if p != s.beside.session]
-        while len(memory) < 1000:
-            memory.append(memory_kib(session))
-            b.raw(b"".join(b.sealed(bytes([number]) + packed(*fields)) for _ in range(1000)))
+        ask_without_reading(b, s.beside.other(), lambda: b.sealed(bytes([number]) + packed(*fields)))
 
-    done = visit(s, target, play)
-    ended(done, 69, "target-gone")
-    assert len(memory) < 1000 and max(memory) < memory[0] + QUARANTINE_KIB + 16 * 1024, memory
+    ended(visit(s, target, play), 69, "target-gone")
 
 
 @pytest.mark.parametrize("name", INSIDE)
@@ -763,18 +735,6 @@ def test_a_hundred_megabytes_of_standard_error(s, target):
     assert done.stderr == block * count
 
 
-def flat(s, session):
-    """Once it has settled, its memory grows no more."""
-    for _ in range(10):
-        first = memory_kib(session)
-        until = time.monotonic() + 1
-        while time.monotonic() < until:
-            s.beside.check()
-        if memory_kib(session) < first + 2048:
-            return
-    pytest.fail(f"its memory grows and grows: {memory_kib(session)} KiB")
-
-
 @pytest.mark.parametrize("window", [0, 0xFFFFFFFF])
 def test_who_takes_nothing_fills_no_memory(s, target, window):
     """A window of nothing, and one of everything with nobody behind it: what she types waits at her end."""
@@ -794,8 +754,7 @@ def test_who_takes_nothing_fills_no_memory(s, target, window):
     feeder = subprocess.Popen(["head", "-c", "60000000", "/dev/zero"], stdout=one.stdin)
     one.stdin.close()
     assert ready.wait(30)
-    (session,) = [p for p in s.sessions() if p != s.beside.session]
-    flat(s, session)
+    stays_flat(s.beside, s.beside.other())
     go_on.set()
     assert (one.stdout.read(), one.wait(30)) == (b"done\n", 4)
     feeder.wait(10)
@@ -1036,12 +995,4 @@ def test_who_falls_silent_is_left(s, target):
 
 def test_all_of_it_is_good(s, target):
     assert "ended by signal" not in s.log() and "past its limit" not in s.log()
-    s.beside.check()
-    s.beside.one.stdin.close()
-    assert s.beside.one.wait(20) == 0
-    s.beside.check = lambda: None
-    s.beside.session = None
-    wait_for(lambda: not s.sessions(), "the end of the last session")
-    wait_for(lambda: not [r for r in s.json("otto", "recordings") if r["state"] != "whole"], "everything sealed")
-    done = s.ssh("otto", "verify", "--all")
-    assert done.returncode == 0, done.stdout + done.stderr
+    s.beside.end()

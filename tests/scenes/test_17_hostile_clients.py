@@ -3,6 +3,8 @@
 It is refused, or its connection closes, and nobody else notices; what it calls itself and what it asks for reaches no
 log, book or terminal raw; a try of logging in that cannot be read is counted and answered, and a later good key is let in;
 no process is left, and every recording is good.
+
+One long file, for all of it is one list: each act of a client's is a short function, or a row, in the table of its phase.
 """
 
 import contextlib
@@ -22,21 +24,20 @@ from bare_ssh import (
     MSG_CHANNEL_OPEN, MSG_CHANNEL_OPEN_FAILURE, MSG_CHANNEL_OPEN_SUCCESS, MSG_CHANNEL_REQUEST, MSG_CHANNEL_SUCCESS,
     MSG_CHANNEL_WINDOW_ADJUST, MSG_KEXINIT, MSG_NEWKEYS, MSG_SERVICE_REQUEST, MSG_USERAUTH_FAILURE,
     MSG_USERAUTH_REQUEST, MSG_USERAUTH_SUCCESS, Bare, Ed25519PrivateKey, Raw, client, connection, packed, private_key)
-from site_of_lodge import Site, wait_for
+from site_of_lodge import wait_for
+from undisturbed import Beside, ask_without_reading, stays_flat, watched_site
 
 from conftest import kept
 
 MSG_DISCONNECT, MSG_IGNORE, MSG_UNIMPLEMENTED, MSG_DEBUG = 1, 2, 3, 4
 MSG_USERAUTH_INFO_RESPONSE, MSG_GLOBAL_REQUEST, MSG_REQUEST_SUCCESS, MSG_REQUEST_FAILURE = 61, 80, 81, 82
 EVIL = "\x1b]0;evil\x07\x1b[31mred%s%n'\"`$(id)\r\nlodge: approved"
-QUARANTINE_KIB = 16 * 1024  # freed memory that the sanitizer keeps: less than it would, for memory is looked at here
 GRACE = 61  # seconds: more than LoginGraceTime
 
 
 @pytest.fixture(scope="module")
 def site(request):
-    env = {"ASAN_OPTIONS": f"quarantine_size_mb={QUARANTINE_KIB // 1024}"}
-    yield from kept(request, Site("--no-code", "--set", "PenaltyLeast=0", "--set", "MaxAuthTries=20", env=env))
+    yield from kept(request, watched_site("--set", "PenaltyLeast=0", "--set", "MaxAuthTries=20"))
 
 
 @pytest.fixture(scope="module")
@@ -60,28 +61,11 @@ def echoes():
     listener.close()
 
 
-class Beside:
-    """Another connection, that must not notice."""
-
-    def __init__(self, site):
-        self.one = site.begin("alice+osv1", "cat")
-        self.count = 0
-        self.check()
-
-    def check(self):
-        self.count += 1
-        line = b"line %d\n" % self.count
-        self.one.stdin.write(line)
-        self.one.stdin.flush()
-        assert self.one.stdout.readline() == line
-
-
 @pytest.fixture(scope="module")
 def s(site, echoes):
     said = site.verb("alice", "request", "osv1", "--for", "8h", "--why", "odd", "--forward", f"127.0.0.1:{echoes}")
     site.approve(re.search(r"request (\d+)", said).group(1), "--for", "8h")
-    site.beside = Beside(site)
-    (site.beside.session,) = site.sessions()
+    site.beside = Beside(site, "alice+osv1")
     (site.beside.number,) = [r["session"] for r in site.json("maria", "sessions") if r["person"] == "alice"]
     site.closing = []
     return site
@@ -93,8 +77,7 @@ def undisturbed(s):
     yield
     while s.closing:
         s.closing.pop().close()
-    s.beside.check()
-    wait_for(lambda: s.sessions() == ([s.beside.session] if s.beside.session else []), "the end of the odd session")
+    s.beside.alone()
 
 
 def connect(s, login=None, **how):
@@ -700,7 +683,7 @@ def new_keys_again_and_again(s, b):
 
 
 @inside
-def exchanges_begun_without_end(s, b):
+def exchanges_begun_again_without_end(s, b):
     channel = b.open_channel()
     assert b.ask(channel, "exec", "cat")
     with contextlib.suppress(OSError):
@@ -710,7 +693,7 @@ def exchanges_begun_without_end(s, b):
 
 
 @inside
-def keys_without_an_exchange(s, b):
+def keys_again_without_an_exchange(s, b):
     b.send(MSG_NEWKEYS)
     ends(b)
 
@@ -909,28 +892,10 @@ def test_a_nested_one_that_never_reads(s, outer):
     m.add_boolean(False)
     m.add_string("exec head -c 300000000 /dev/zero")
     one._send_message(m)
-    (session,) = [p for p in s.sessions() if p != s.beside.session]
     inner_works(s, outer)
-    flat(s, session)
+    stays_flat(s.beside, s.beside.other())
     inner_works(s, outer)
     go_on.set()
-
-
-def memory_kib(pid):
-    found = re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{pid}/status").read())
-    return int(found.group(1)) if found else 0  # it is gone, or about to be
-
-
-def flat(s, session, seconds=1.5, most_kib=4096):
-    """Once it has settled, its memory grows no more."""
-    for _ in range(20):
-        first = memory_kib(session)
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            s.beside.check()
-        if memory_kib(session) < first + most_kib:
-            return
-    pytest.fail(f"its memory grows and grows: {memory_kib(session)} KiB")
 
 
 # ---- answers that nobody reads ----
@@ -950,13 +915,7 @@ def test_answers_that_nobody_reads_fill_no_memory(s, what):
     number, *fields = QUESTIONS[what]
     if "exchange" in what:
         b.raw(b.sealed(b.kexinit()))
-    (session,) = [p for p in s.sessions() if p != s.beside.session]
-    memory = []
-    with contextlib.suppress(OSError):
-        while len(memory) < 1000:
-            memory.append(memory_kib(session))
-            b.raw(b"".join(b.sealed(bytes([number]) + packed(*fields)) for _ in range(1000)))
-    assert len(memory) < 1000 and max(memory) < memory[0] + QUARANTINE_KIB + 16 * 1024, memory
+    ask_without_reading(b, s.beside.other(), lambda: b.sealed(bytes([number]) + packed(*fields)))
 
 
 # ---- who never pauses ----
@@ -994,42 +953,6 @@ def test_who_never_pauses_is_ended_in_order(s, what):
     assert status == 124 and b"lodge: ended [ended]" in err and b"enough of it" in err, (status, err)
     b.close()
     one.join()
-
-
-def test_who_never_pauses_typing_is_ended_in_order(s):
-    """The same, of bytes that mean nothing (RFC 4254 5.2): the window that is given for them is not endless either."""
-    b = connect(s, "alice+osv1")
-    channel = b.open_channel()
-    assert b.ask(channel, "exec", "echo in; cat >/dev/null")
-    b.until(MSG_CHANNEL_DATA)
-    done = threading.Event()
-    found = {}
-
-    def read():
-        found["err"] = b""
-        while True:
-            number, m = b.recv()
-            m.get_int()
-            if number == MSG_CHANNEL_WINDOW_ADJUST:
-                b.window += m.get_int()
-            elif number == MSG_CHANNEL_EXTENDED_DATA:
-                m.get_int()
-                found["err"] += m.get_binary()
-            elif number == MSG_CHANNEL_CLOSE:
-                done.set()
-                return
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    ours = [r for r in s.json("maria", "sessions") if r["session"] != s.beside.number]
-    ending = s.begin("maria", "end", str(ours[0]["session"]), "--why", "enough of it")
-    with contextlib.suppress(OSError):
-        while not done.is_set():
-            if b.window >= 8192:
-                b.window -= 8192
-                b.send(MSG_CHANNEL_EXTENDED_DATA, channel, 1, b"x" * 8192)
-    reader.join()
-    assert ending.wait(20) == 0 and b"enough of it" in found["err"]
 
 
 # ---- cut anywhere ----
@@ -1137,11 +1060,4 @@ def test_who_does_not_log_in_is_left(s):
 
 def test_all_of_it_is_good(s):
     assert not re.search("ended by signal (?!9)", s.log()), "9: gateway's hand on one that was too slow"
-    s.beside.one.stdin.close()
-    assert s.beside.one.wait(20) == 0
-    s.beside.check = lambda: None
-    s.beside.session = None
-    wait_for(lambda: not s.sessions(), "the end of the last session")
-    wait_for(lambda: not [r for r in s.json("otto", "recordings") if r["state"] != "whole"], "everything sealed")
-    done = s.ssh("otto", "verify", "--all")
-    assert done.returncode == 0, done.stdout + done.stderr
+    s.beside.end()

@@ -221,7 +221,7 @@ def test_one_window_ends_while_another_is_waited_for(s):
     assert s.lodge("target", "add", "osv2", "--address", address, "--account", s.account, "--host-key", key).returncode == 0
     path = s.dir / "mux"
     options = ("-o", f"ControlPath={path}")
-    s.begin("alice", options=("-MNT", *options))
+    master = s.begin("alice", options=("-MNT", *options))
     wait_for(path.exists, "the master's socket")
 
     def begin(target, command):
@@ -248,6 +248,8 @@ def test_one_window_ends_while_another_is_waited_for(s):
     s.approve(number, "--for", "1h")
     out, err = second.communicate(timeout=30)
     assert out == b"in too\n", err
+    master.terminate()
+    master.communicate()
 
 
 def test_all_of_it_is_good(s):

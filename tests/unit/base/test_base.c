@@ -292,6 +292,9 @@ what_is_logged_cannot_write_a_line_of_its_own(void **state)
 	(void)state;
 	log_escape(to, sizeof(to), "a\nb\x1b[2J\\\x7f\xc2\x9b\xff\xc3\xa9", 14);
 	assert_string_equal(to, "a\\x0ab\\x1b[2J\\x5c\\x7f\\xc2\\x9b\\xff\xc3\xa9");
+	log_escape(to, sizeof(to), "\xe2\x80\xae\xe2\x81\xa6\xe2\x80\x8b\xe2\x82\xac",
+	    12); /* written backwards, hidden; a euro */
+	assert_string_equal(to, "\\xe2\\x80\\xae\\xe2\\x81\\xa6\\xe2\\x80\\x8b\xe2\x82\xac");
 	assert_int_equal(log_escape(to, 4, "abcdef", 6), 3);
 	assert_int_equal(log_escape(to, 4, "ab\n", 3), 2);
 }
