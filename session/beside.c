@@ -106,8 +106,8 @@ back_begin(struct visit *v, ssh_message m)
 }
 
 /* A target opens what it was told it may, and asks for nothing. */
-static int
-messages_take(struct visit *v)
+int
+beside_messages(struct visit *v)
 {
 	size_t waiting = v->leg.over ? 0 : ssh_more_messages(v->leg.ssh); /* as at a door */
 	ssh_message m;
@@ -125,17 +125,6 @@ messages_take(struct visit *v)
 		ssh_message_free(m);
 	}
 	return (moved);
-}
-
-/* 1 while what the target said before it was gone is on its way to the engineer. */
-static int
-leg_has_more(const struct visit *v)
-{
-	for (const struct channel *c = v->session->channels; c != NULL; c = c->next)
-		if (c->visit == v && c->state == CHANNEL_RUNNING && c->there != NULL && channel_hears(c) &&
-		    !relay_is_drained(c))
-			return (1);
-	return (0);
 }
 
 /* As ssh_channel_open_x11: SSH_OK, SSH_AGAIN, SSH_ERROR. */

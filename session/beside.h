@@ -8,8 +8,8 @@
 
 #include "channel.h"
 
-/* Takes what the target asks for: a channel that it was told it may open, and nothing else. */
-void beside_messages(struct visit *v);
+/* Takes what the target asks for: a channel that it was told it may open, and nothing else.  1 when something moved. */
+int beside_messages(struct visit *v);
 int beside_entering_turn(struct channel *c); /* ENTERING: 1 when something moved */
 int beside_running_turn(struct channel *c);
 void beside_leave(struct channel *c);

@@ -456,6 +456,17 @@ login_step(struct visit *v)
 	}
 }
 
+/* 1 while what the target said before it was gone is on its way to the engineer. */
+static int
+leg_has_more(const struct visit *v)
+{
+	for (const struct channel *c = v->session->channels; c != NULL; c = c->next)
+		if (c->visit == v && c->state == CHANNEL_RUNNING && c->there != NULL && channel_hears(c) &&
+		    !relay_is_drained(c))
+			return (1);
+	return (0);
+}
+
 static int
 visit_turn(struct visit *v)
 {

@@ -15,14 +15,13 @@ import socket
 import struct
 import subprocess
 import threading
-import time
 
 import paramiko
 import pytest
 from bare_ssh import (
     MSG_CHANNEL_CLOSE, MSG_CHANNEL_DATA, MSG_CHANNEL_EOF, MSG_CHANNEL_EXTENDED_DATA, MSG_CHANNEL_FAILURE,
     MSG_CHANNEL_OPEN, MSG_CHANNEL_OPEN_FAILURE, MSG_CHANNEL_OPEN_SUCCESS, MSG_CHANNEL_REQUEST, MSG_CHANNEL_SUCCESS,
-    MSG_CHANNEL_WINDOW_ADJUST, MSG_KEXINIT, MSG_NEWKEYS, MSG_SERVICE_REQUEST, MSG_USERAUTH_FAILURE,
+    MSG_CHANNEL_WINDOW_ADJUST, MSG_NEWKEYS, MSG_SERVICE_REQUEST, MSG_USERAUTH_FAILURE,
     MSG_USERAUTH_REQUEST, MSG_USERAUTH_SUCCESS, Bare, Ed25519PrivateKey, Raw, client, connection, packed, private_key)
 from site_of_lodge import wait_for
 from undisturbed import Beside, ask_without_reading, stays_flat, watched_site
@@ -374,8 +373,8 @@ def test_too_many_tries_are_the_end(s):
 
 
 NAMES = ["", "+", "alice+", "alice++", "+osv1", "alice+osv1+", "alice+osv1+srx+more", "alice\n+osv1", "alice+osv1\n",
-         "alice+osv1\0", "alice\0+osv1", EVIL, "alice+" + EVIL, "alice+%s%n%x", "alice+'\"`", "alice+../../etc", "alice+-oProxy",
-         b"alice+\xff\xfe\x80", "alice+\u202eosv1", "alice+" + "x" * 65, "alice+" + "x" * 4096, "x" * 4096, "x" * 100_000]
+         "alice+osv1\0", "alice\0+osv1", EVIL, "alice+" + EVIL, "alice+%s%n%x", "alice+'\"`", "alice+../../etc",
+         "alice+-oProxy", b"alice+\xff\xfe\x80", "alice+\u202eosv1", "alice+" + "x" * 65, "alice+" + "x" * 4096, "x" * 4096, "x" * 100_000]
 
 
 @pytest.mark.parametrize("name", NAMES, ids=[ascii(n)[:30] for n in NAMES])
@@ -397,7 +396,8 @@ def test_a_login_name_of_no_use(s, name):
 
 def test_no_name_is_shown_raw(s):
     """The log, the book as people and machines read it, and who is in."""
-    assert s.log().isprintable() or not re.search(r"[^\t\n -~]", s.log()), re.findall(r"[^\n]*[^\t\n -~][^\n]*", s.log())[:5]
+    raw = re.findall(r"[^\n]*[^\t\n -~][^\n]*", s.log())
+    assert not raw, raw[:5]
     assert "\nlodge: approved" not in s.log()
     for words in (("events",), ("sessions",), ("requests",)):
         shown = s.ssh("maria", *words).stdout
@@ -516,7 +516,8 @@ def requests_that_are_cut_short(s, b):
     b.send(MSG_GLOBAL_REQUEST)
     b.send(MSG_CHANNEL_REQUEST, channel, "the last of them", False)
     answers = settled(b)
-    assert answers.count(MSG_CHANNEL_FAILURE) == 8 and MSG_CHANNEL_SUCCESS not in answers, "all but signal, which wants none"
+    assert answers.count(MSG_CHANNEL_FAILURE) == 8, "all but signal, which wants none"
+    assert MSG_CHANNEL_SUCCESS not in answers
     assert b.ask(channel, "exec", "echo alive; exit 3")
     assert b.said() == (b"alive\n", b"", 3)
 
@@ -736,8 +737,8 @@ def test_inside(s, name):
     INSIDE[name](s, connect(s, "alice+osv1"))
 
 
-HOSTS = ["", " ", "osv1 ", EVIL, "osv1\n", "osv1\0", "osv1\0.example.org", "%s%n", "'\"`", "../osv1", "-oProxyCommand=x", b"\xff\xfe",
-         "x" * 65, "x" * 256, "x" * 4096, "x" * 30_000, "osv1+", "osv1+srx+more", "[osv1]", "0", "127.1", "::1", "0x7f000001",
+HOSTS = ["", " ", "osv1 ", EVIL, "osv1\n", "osv1\0", "osv1\0.example.org", "%s%n", "'\"`", "../osv1", "-oProxyCommand=x",
+         b"\xff\xfe", "x" * 65, "x" * 256, "x" * 4096, "x" * 30_000, "osv1+", "osv1+srx+more", "[osv1]", "0", "127.1", "::1", "0x7f000001",
          "localhost.", "osv9"]
 
 
