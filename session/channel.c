@@ -54,7 +54,8 @@ channel_add(struct door *d)
 
 	for (last = &d->session->channels; *last != NULL; last = &(*last)->next) {
 		all++;
-		open += !(*last)->here_closed; /* those that the client closed are on their way out */
+		/* Those that the client closed, or that we refused, are on their way out. */
+		open += !(*last)->here_closed && (*last)->state != CHANNEL_OVER;
 	}
 	if (d->session->denials > SESSION_DENIALS_MAX || open >= SESSION_CHANNELS_MAX ||
 	    all >= 2 * SESSION_CHANNELS_MAX || (c = calloc(1, sizeof(*c))) == NULL)

@@ -144,6 +144,11 @@ class Bare:
                 numbers.append(self.recv()[0])
         return numbers
 
+    def leave(self):
+        """Closes so that what was sent arrives: a socket with bytes that nobody read is reset."""
+        self.sock.shutdown(socket.SHUT_WR)
+        self.drain()
+
     def close(self, reset=False):
         with contextlib.suppress(OSError):
             if reset:

@@ -3,7 +3,7 @@
 Whatever it sends, or never sends, the engineer's ssh ends with the right reason or goes on; nothing of the target's own
 words for it reaches her terminal raw; another visit goes on all the while; no process is left, and every recording is good.
 
-One long file, for all of it is one list: each act of a target's is a short function, in the table of its phase.
+One file, for all of it is one list: each act of a target's is a short function, in the table of its phase.
 """
 
 import os
@@ -465,6 +465,7 @@ def closes_in_a_packet_while_it_runs(b):
     channel = running(b)
     words = b.sealed(bytes([MSG_CHANNEL_DATA]) + packed(channel, b"hello\n"))
     b.raw(words + b.sealed(bytes([MSG_CHANNEL_DATA]) + packed(channel, b"x" * 1000))[:500])
+    b.leave()
 
 
 @inside(69, "target-gone")
