@@ -110,7 +110,7 @@ def test_who_does_not_read_holds_nobody_up(s):
     stuck = s.begin("alice+osv1", "head -c 40000000 /dev/zero")
     time.sleep(1)
     assert s.ssh("alice+osv1", "echo alive").stdout == b"alive\n"
-    (session,) = [p for p in s.sessions()]
+    (session,) = wait_for(lambda: len(s.sessions()) == 1 and s.sessions(), "the end of the other session")
     rss = int([x for x in open(f"/proc/{session}/status") if x.startswith("VmRSS")][0].split()[1])
     time.sleep(1)
     assert int([x for x in open(f"/proc/{session}/status") if x.startswith("VmRSS")][0].split()[1]) < rss + 4096

@@ -766,14 +766,13 @@ def test_who_takes_nothing_fills_no_memory(s, target, window):
 
 
 def back(s, target, play):
-    """A client that asked for its agent, X11 and a port on the target, which plays that: (client, its channel)."""
+    """A client that asked for its agent and for X11 at the target, which plays that."""
     target.play = play
     b = client(s, "alice+osv3")
     channel = b.open_channel(number=1)
     assert b.ask(channel, "auth-agent-req@openssh.com") and b.ask(channel, "x11-req", False, "MIT-MAGIC-COOKIE-1", "00", 0)
     assert b.ask(channel, "exec", "command")
-    b.until(MSG_CHANNEL_DATA)
-    return b, channel
+    return b
 
 
 BACK = [("auth-agent@openssh.com",), ("x11", "127.0.0.1", 6000)]
@@ -786,7 +785,6 @@ def test_more_is_opened_back_than_anybody_takes(s, target, kind):
 
     def play(b):
         channel = running(b)
-        b.send(MSG_CHANNEL_DATA, channel, b"in\n")
         for number in range(200):
             b.send(MSG_CHANNEL_OPEN, kind[0], 100 + number, 1 << 21, 32768, *kind[1:])
         while len(refused) < 137:
@@ -794,7 +792,7 @@ def test_more_is_opened_back_than_anybody_takes(s, target, kind):
             refused.append(m.get_int())
         b.finish(channel, 3)
 
-    b, _ = back(s, target, play)
+    b = back(s, target, play)
     assert b.said()[2] == 3
     b.close()
     assert refused == list(range(163, 300)), refused
@@ -811,7 +809,6 @@ def opened_back(b):
 def test_what_is_opened_back_is_closed_at_odd_moments(s, target, kind):
     def play(b):
         channel = running(b)
-        b.send(MSG_CHANNEL_DATA, channel, b"in\n")
         for number in range(5):
             b.send(MSG_CHANNEL_OPEN, kind[0], 100 + number, 1 << 21, 32768, *kind[1:])
         ours = {}
@@ -828,7 +825,7 @@ def test_what_is_opened_back_is_closed_at_odd_moments(s, target, kind):
         b.heard()
         b.finish(channel, 3)
 
-    b, _ = back(s, target, play)
+    b = back(s, target, play)
     theirs = [opened_back(b) for _ in range(5)]
     assert {k for _, k in theirs} == {kind[0]}
     b.send(MSG_CHANNEL_OPEN_FAILURE, theirs[0][0], 2, "no", "")
@@ -861,7 +858,8 @@ def test_a_port_that_is_listened_on_is_one_port(s, target):
             answers.append((m.get_int(), number == MSG_CHANNEL_OPEN_SUCCESS))
         b.finish(channel, 3)
 
-    b, channel = back(s, target, play)
+    b = back(s, target, play)
+    b.until(MSG_CHANNEL_DATA)
     b.send(MSG_GLOBAL_REQUEST, "tcpip-forward", True, "127.0.0.1", 8022)
     b.until(MSG_REQUEST_SUCCESS)
     number, kind = opened_back(b)
