@@ -462,7 +462,11 @@ def disconnects_while_it_runs(b):
 
 @inside(69, "target-gone", out=b"hello\n")
 def closes_in_a_packet_while_it_runs(b):
-    channel = running(b)
+    """What came before is hers."""
+    entered(b)
+    channel = b.opened()
+    b.started(channel)
+    b.until(MSG_CHANNEL_DATA)  # what she types: bytes flow
     words = b.sealed(bytes([MSG_CHANNEL_DATA]) + packed(channel, b"hello\n"))
     b.raw(words + b.sealed(bytes([MSG_CHANNEL_DATA]) + packed(channel, b"x" * 1000))[:500])
     b.leave()
