@@ -107,45 +107,43 @@ connection_cut(struct connection *c, enum reason reason, const char *text)
 
 /* ---- ends ---- */
 
-/* She was let in to the target at row->entered_at; source is "" where nobody knows it any more. */
-static void
-begun_note(struct policy *p, const struct stream *row, const char *source, uint16_t port)
+/* What the book is told of a stream, whatever happened to it; all lent from the row. */
+static struct happening
+happening_of(const struct stream *row, enum event_type type)
 {
-	struct happening h = {.type = EVENT_VISIT_BEGUN,
+	return ((struct happening){.type = type,
 	    .who = row->person,
 	    .vendor = row->vendor,
-	    .source = source,
-	    .port = port,
 	    .session = row->visitor,
 	    .request = row->request,
 	    .grant = row->grant,
 	    .recording = row->id,
 	    .recording_number = row->number,
 	    .target = row->target,
-	    .account = row->account,
-	    .what = row->what};
+	    .account = row->account});
+}
 
+/* She was let in to the target at row->entered_at; source is "" where nobody knows it any more. */
+static void
+begun_note(struct policy *p, const struct stream *row, const char *source, uint16_t port)
+{
+	struct happening h = happening_of(row, EVENT_VISIT_BEGUN);
+
+	h.source = source;
+	h.port = port;
+	h.what = row->what;
 	(void)event_note(p, &h);
 }
 
 static void
 stream_end(struct policy *p, struct stream *row, enum reason reason, int64_t at, const char *text)
 {
-	struct happening h = {.type = EVENT_VISIT_ENDED,
-	    .outcome = "success",
-	    .reason = reason,
-	    .who = row->person,
-	    .vendor = row->vendor,
-	    .session = row->visitor,
-	    .request = row->request,
-	    .grant = row->grant,
-	    .recording = row->id,
-	    .recording_number = row->number,
-	    .target = row->target,
-	    .account = row->account,
-	    .why = text};
+	struct happening h = happening_of(row, EVENT_VISIT_ENDED);
 	int entered = row->began_at != 0;
 
+	h.outcome = "success";
+	h.reason = reason;
+	h.why = text;
 	/*
 	 * Her session has ended, and whom it told of her entering died before it was kept.  She had the target's socket:
 	 * the book has no end without a beginning, and the recording shows what came of it.
@@ -279,22 +277,13 @@ visit_opened(struct connection *c, struct stream *row)
 static void
 visit_failed(struct connection *c, struct stream *row, enum reason reason, const char *text)
 {
-	struct happening h = {.type = EVENT_VISIT_REFUSED,
-	    .reason = reason,
-	    .who = row->person,
-	    .vendor = row->vendor,
-	    .source = c->source,
-	    .port = c->port,
-	    .session = row->visitor,
-	    .request = row->request,
-	    .grant = row->grant,
-	    .recording = row->id,
-	    .recording_number = row->number,
-	    .target = row->target,
-	    .account = row->account,
-	    .what = row->what,
-	    .why = text};
+	struct happening h = happening_of(row, EVENT_VISIT_REFUSED);
 
+	h.reason = reason;
+	h.source = c->source;
+	h.port = c->port;
+	h.what = row->what;
+	h.why = text;
 	row->state = STREAM_STATE_ENDED;
 	row->reason = (int64_t)reason;
 	row->ended_at = clock_wall_ms();

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "words.h"
 
 static const struct {
@@ -41,38 +42,11 @@ fail(char why[WORDS_WHY], const char *format, ...)
 
 /* ---- clean text ---- */
 
-/* Reads one character of UTF-8 (RFC 3629); gives its length, 0 when it is none. */
-static size_t
-utf8_read(const unsigned char *p, size_t left, unsigned *c)
-{
-	static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t n;
-
-	if (p[0] < 0x80) {
-		*c = p[0];
-		return (1);
-	}
-	n = p[0] >= 0xf0 && p[0] <= 0xf4  ? 4
-	    : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
-	    : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
-	                                  : 0;
-	if (n == 0 || n > left)
-		return (0);
-	*c = p[0] & (0x7fu >> n);
-	for (size_t i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return (0);
-		*c = *c << 6 | (p[i] & 0x3fu);
-	}
-	return (*c < least[n] || *c > 0x10ffff || (*c >= 0xd800 && *c <= 0xdfff) ? 0 : n);
-}
-
 /* C0, DEL, C1, and what reorders or hides the writing (Unicode TR 36, bidirectional text). */
 static int
-character_is_clean(unsigned c)
+character_is_clean(uint32_t c)
 {
-	return (c >= 0x20 && !(c >= 0x7f && c <= 0x9f) && c != 0x061c && c != 0xfeff &&
-	        !(c >= 0x200b && c <= 0x200f) && !(c >= 0x2028 && c <= 0x202e) && !(c >= 0x2060 && c <= 0x206f) &&
+	return (c >= 0x20 && !(c >= 0x7f && c <= 0x9f) && c != 0x061c && c != 0xfeff && !utf8_reorders(c) &&
 	        !(c >= 0xe0000 && c <= 0xe0fff));
 }
 
@@ -80,11 +54,12 @@ int
 text_is_clean(const char *text)
 {
 	const unsigned char *p = (const unsigned char *)text;
-	size_t n, left = strlen(text);
-	unsigned c;
+	size_t left = strlen(text);
+	uint32_t c;
+	int n;
 
-	for (; left > 0; p += n, left -= n)
-		if ((n = utf8_read(p, left, &c)) == 0 || !character_is_clean(c))
+	for (; left > 0; p += n, left -= (size_t)n)
+		if ((n = utf8_next(p, left, &c)) <= 0 || !character_is_clean(c))
 			return (0);
 	return (1);
 }
@@ -93,11 +68,13 @@ void
 text_clean(char *to, size_t size, struct bytes from)
 {
 	size_t n, at = 0, i = 0;
-	unsigned c;
+	uint32_t c;
+	int len;
 
 	while (i < from.len) {
-		n = utf8_read(from.at + i, from.len - i, &c);
-		if (n != 0 && character_is_clean(c)) {
+		len = utf8_next(from.at + i, from.len - i, &c);
+		if (len > 0 && character_is_clean(c)) {
+			n = (size_t)len;
 			if (at + n >= size)
 				break;
 			memcpy(to + at, from.at + i, n);

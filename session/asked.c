@@ -12,9 +12,7 @@
 #include "ssh_more.h"
 #include "verb.h"
 
-#define OPEN_PROHIBITED 1 /* SSH_OPEN_ADMINISTRATIVELY_PROHIBITED, RFC 4254 5.1 */
-#define OPEN_SHORTAGE 4   /* SSH_OPEN_RESOURCE_SHORTAGE */
-#define SSH_PORT 22       /* a target's name with this port is a visit */
+#define SSH_PORT 22 /* a target's name with this port is a visit */
 #define HOST_MAX 255
 #define SOCKET_CHANNEL "direct-streamlocal@openssh.com"
 #define X11_MAX 255

@@ -6,8 +6,7 @@
 #include "ssh_more.h"
 #include "visit.h"
 
-#define OPEN_PROHIBITED 1 /* RFC 4254 5.1 */
-#define TEXT_MAX 255      /* bytes of what a target says of where from and where to */
+#define TEXT_MAX 255 /* bytes of what a target says of where from and where to */
 
 static void
 on_there_close(ssh_session ssh, ssh_channel there, void *ctx)

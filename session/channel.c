@@ -12,9 +12,7 @@
 #include "verb.h"
 #include "visit.h"
 
-#define CUT_SEAL_MS 500   /* who is cut off waits so long for the receipt */
-#define OPEN_PROHIBITED 1 /* SSH_OPEN_ADMINISTRATIVELY_PROHIBITED, RFC 4254 5.1 */
-#define OPEN_FAILED 2     /* SSH_OPEN_CONNECT_FAILED */
+#define CUT_SEAL_MS 500 /* who is cut off waits so long for the receipt */
 
 static const char *const state_names[] = {
     "gathering", "asking", "entering", "running", "sealing", "verb", "ending", "over"};

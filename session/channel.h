@@ -102,7 +102,6 @@ struct channel {
 	int there_closed;
 	int64_t enter_by_ms; /* boot clock; it has ENTERed by then, or is given up */
 	enum entry_step step;
-	int step_begun; /* a request is with the target */
 	size_t env_next;
 	int resize_due, eow_due, break_due;
 	uint32_t break_ms;

@@ -184,11 +184,12 @@ transfer_begin(struct channel *c)
 	struct transfer_of of = {
 	    .capabilities = c->visit->capabilities, .command = c->command, .fact = on_fact, .ctx = c};
 
+	/* Only commands that are nothing but a transfer are asked for as UPLOAD or DOWNLOAD; rsync's is not read along. */
 	if (c->kind == ASK_SFTP)
 		of.kind = TRANSFER_SFTP;
-	else if (c->kind != ASK_EXEC && c->kind != ASK_SHELL && command_kind(c->command) == COMMAND_SCP_UP)
+	else if (c->kind == ASK_UPLOAD && command_kind(c->command) == COMMAND_SCP_UP)
 		of.kind = TRANSFER_SCP_UP;
-	else if (c->kind != ASK_EXEC && c->kind != ASK_SHELL && command_kind(c->command) == COMMAND_SCP_DOWN)
+	else if (c->kind == ASK_DOWNLOAD && command_kind(c->command) == COMMAND_SCP_DOWN)
 		of.kind = TRANSFER_SCP_DOWN;
 	else
 		return (0);
@@ -355,7 +356,7 @@ static void
 transfer_leave(struct channel *c)
 {
 	const struct transfer_counts *n;
-	struct transfer_sum *sum = &c->visit->transfers;
+	struct transfer_counts *sum = &c->visit->transfers;
 
 	if (c->transfer == NULL)
 		return;

@@ -5,28 +5,29 @@
 #include "text.h"
 #include "visit.h"
 
+static void
+hex_print(char *to, struct bytes from)
+{
+	for (size_t i = 0; i < from.len; i++)
+		snprintf(to + 2 * i, 3, "%02x", from.at[i]);
+}
+
 void
 receipt_on_sealed(struct session *s, const struct msg_sealed *m)
 {
-	static const char hex[] = "0123456789abcdef";
-	struct visit *v = s->visits;
-
-	while (v != NULL && v->stream != m->stream)
-		v = v->next;
+	struct visit *v = visit_of(s, m->stream);
 
 	if (v == NULL || m->id.len * 2 >= sizeof(v->recording) || m->digest.len * 2 >= sizeof(v->digest))
 		return;
-	for (size_t i = 0; i < m->id.len; i++)
-		snprintf(v->recording + 2 * i, 3, "%c%c", hex[m->id.at[i] >> 4], hex[m->id.at[i] & 15]);
-	for (size_t i = 0; i < m->digest.len; i++)
-		snprintf(v->digest + 2 * i, 3, "%c%c", hex[m->digest.at[i] >> 4], hex[m->digest.at[i] & 15]);
+	hex_print(v->recording, m->id);
+	hex_print(v->digest, m->digest);
 	v->segments = m->segments;
 	v->is_sealed = 1;
 	session_wake(s);
 }
 
 static void
-transfers_say(const struct transfer_sum *t, struct channel *to)
+transfers_say(const struct transfer_counts *t, struct channel *to)
 {
 	char line[200], up[32], down[32], refused[32] = "";
 

@@ -72,6 +72,8 @@ int ssh_more_request(ssh_channel channel, const char *name);
 /* The type that a channel of libssh's type UNKNOWN was asked for with ("direct-streamlocal@openssh.com"); "" for
  * others; lent until the message is freed.  Of "direct-streamlocal@openssh.com" the path is the message's destination. */
 const char *ssh_more_channel_type(ssh_message m);
+/* Why a channel is not opened (RFC 4254 5.1). */
+enum ssh_more_open { OPEN_PROHIBITED = 1, OPEN_FAILED = 2, OPEN_SHORTAGE = 4 };
 /* Refuses a channel with our own code (RFC 4254 5.1) and text, which the client shows. 0 or -1. */
 int ssh_more_refuse_channel(ssh_message m, uint32_t code, const char *text);
 

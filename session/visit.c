@@ -19,7 +19,7 @@
 #define CIPHERS "aes256-gcm@openssh.com,aes128-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-ctr,aes128-ctr"
 #define MACS "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256,hmac-sha2-512"
 
-static struct visit *
+struct visit *
 visit_of(const struct session *s, uint32_t stream)
 {
 	for (struct visit *v = s->visits; v != NULL; v = v->next)

@@ -13,6 +13,7 @@
 
 #include "leg.h"
 #include "session.h"
+#include "transfer.h"
 
 #define VISIT_ENTER_MS 60000 /* from the yes to the target's shell, at most */
 
@@ -48,11 +49,8 @@ struct visit {
 	int socket_ended, socket_broken; /* it sends no more; it takes no more */
 
 	int was_open;
-	struct transfer_sum {
-		uint32_t files_up, files_down, refused;
-		uint64_t bytes_up, bytes_down;
-	} transfers;        /* of channels that have ended, for the receipt */
-	enum reason reason; /* why it is OVER */
+	struct transfer_counts transfers; /* of channels that have ended, for the receipt */
+	enum reason reason;               /* why it is OVER */
 
 	/* the recorder's last word */
 	int has_ended; /* its END stands in the ring: nothing may follow it there */
@@ -61,6 +59,8 @@ struct visit {
 	uint32_t segments;
 };
 
+/* NULL: there is none for this stream. */
+struct visit *visit_of(const struct session *s, uint32_t stream);
 /* policy said yes to a channel of that kind: the visit that carries it, a new one or the one that stream has.  NULL: no memory. */
 struct visit *visit_join(struct session *s, const struct msg_verdict *m, enum ask_kind kind);
 void visit_on_target(struct session *s, uint32_t stream, int fd); /* fd given */

@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
+
 static const char *log_program = "lodge";
 
 void
@@ -12,49 +14,16 @@ log_begin(const char *program)
 	log_program = program;
 }
 
-/* What reorders or hides the writing: U+200B to 200F, 2028 to 202E, 2060 to 206F (Unicode TR 36). */
-static int
-log_reorders(const uint8_t *at)
-{
-	if (at[0] != 0xe2)
-		return (0);
-	return ((at[1] == 0x80 && ((at[2] >= 0x8b && at[2] <= 0x8f) || (at[2] >= 0xa8 && at[2] <= 0xae))) ||
-	        (at[1] == 0x81 && at[2] >= 0xa0 && at[2] <= 0xaf));
-}
-
-/* Length of the UTF-8 sequence at `at` that may be shown as it is; 0 when it must be escaped (RFC 3629 4). */
+/* Length of the character at `at` that may be shown as it is; 0 when it must be escaped. */
 static size_t
 log_printable(const uint8_t *at, size_t left)
 {
-	static const struct {
-		uint8_t first, last, low, high;
-		size_t more;
-	} rows[] = {
-	    {0xc2, 0xdf, 0x80, 0xbf, 1},
-	    {0xe0, 0xe0, 0xa0, 0xbf, 2},
-	    {0xe1, 0xec, 0x80, 0xbf, 2},
-	    {0xed, 0xed, 0x80, 0x9f, 2},
-	    {0xee, 0xef, 0x80, 0xbf, 2},
-	    {0xf0, 0xf0, 0x90, 0xbf, 3},
-	    {0xf1, 0xf3, 0x80, 0xbf, 3},
-	    {0xf4, 0xf4, 0x80, 0x8f, 3},
-	};
+	uint32_t point;
+	int len = utf8_next(at, left, &point);
 
-	if (at[0] >= 0x20 && at[0] < 0x7f)
-		return (at[0] != '\\');
-	if (left > 1 && at[0] == 0xc2 && at[1] < 0xa0)
-		return (0); /* C1 */
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (at[0] < rows[i].first || at[0] > rows[i].last || left <= rows[i].more)
-			continue;
-		if (at[1] < rows[i].low || at[1] > rows[i].high)
-			return (0);
-		for (size_t k = 2; k <= rows[i].more; k++)
-			if ((at[k] & 0xc0) != 0x80)
-				return (0);
-		return (log_reorders(at) ? 0 : rows[i].more + 1);
-	}
-	return (0);
+	if (len <= 0 || point < 0x20 || point == '\\' || (point >= 0x7f && point < 0xa0) || utf8_reorders(point))
+		return (0);
+	return ((size_t)len);
 }
 
 size_t

@@ -13,7 +13,7 @@
 #include <openssl/evp.h>
 
 #include "format/blob.h"
-#include "format/utf8.h"
+#include "base/utf8.h"
 
 static const char digits[] = "0123456789abcdef";
 

@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 #include "format/cast.h"
-#include "format/utf8.h"
+#include "base/utf8.h"
 
 #define DATA_SHARE 8u
 #define EXACT_BEGIN "#B {\"b64\":\""

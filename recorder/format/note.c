@@ -8,7 +8,7 @@
 #include <openssl/rand.h>
 
 #include "format/note.h"
-#include "format/utf8.h"
+#include "base/utf8.h"
 
 #define SIGNATURE_MARK "\xe2\x80\x94 " /* an em dash and a space */
 #define SIGNER_MARK "PRIVATE+KEY+"

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "format/safetext.h"
-#include "format/utf8.h"
+#include "base/utf8.h"
 
 /* Where in an escape sequence the stream stands (ECMA-48 §5.4, §5.6). */
 enum state {

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "format/safetext.h"
-#include "format/utf8.h"
+#include "base/utf8.h"
 
 static const struct {
 	const char *in, *out;

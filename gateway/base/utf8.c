@@ -1,5 +1,5 @@
 /* UTF-8, strictly: see utf8.h. */
-#include "format/utf8.h"
+#include "base/utf8.h"
 
 /* The shapes of RFC 3629 §4 but the first, ASCII: lead byte range, length, and the range of the second byte. */
 static const struct shape {
@@ -74,4 +74,11 @@ utf8_tail(const unsigned char *from, size_t size)
 		if (utf8_next(from + size - back, back, &point) == UTF8_CUT)
 			return (back);
 	return (0);
+}
+
+int
+utf8_reorders(uint32_t point)
+{
+	return ((point >= 0x200b && point <= 0x200f) || (point >= 0x2028 && point <= 0x202e) ||
+	        (point >= 0x2060 && point <= 0x206f));
 }

@@ -1,8 +1,8 @@
 /*
  * One UTF-8 character at a time, strictly (RFC 3629): no surrogates, nothing overlong, nothing past U+10FFFF.
  */
-#ifndef FORMAT_UTF8_H
-#define FORMAT_UTF8_H
+#ifndef BASE_UTF8_H
+#define BASE_UTF8_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -22,5 +22,8 @@ int utf8_is_text(const unsigned char *from, size_t size);
 
 /* How many bytes at the end (0..3) begin a character that is not finished there. */
 size_t utf8_tail(const unsigned char *from, size_t size);
+
+/* What reorders or hides the writing: U+200B to 200F, 2028 to 202E, 2060 to 206F (Unicode TR 36). */
+int utf8_reorders(uint32_t point);
 
 #endif
