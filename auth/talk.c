@@ -228,9 +228,10 @@ talk_link(struct visitor *v, int fd)
 	const struct settings *set = v->house->set;
 
 	v->talk.link = peer_open(v->house->loop, fd, PROCESS_AUTH, PROCESS_PAM, 0, on_pam, on_pam_closed, v);
-	peer_post(v->talk.link, PAM_BEGIN, pam_begin, .service = bytes_text(set->pam_service),
-	    .directory = bytes_text(set->pam_directory), .user = bytes_text(v->person.pam_user),
-	    .source = bytes_text(v->kept.source), .deadline_ms = (uint32_t)set->pam_timeout);
+	peer_post(v->talk.link, PAM_BEGIN, pam_begin, .what = PAM_WHAT_AUTHENTICATE,
+	    .service = bytes_text(set->pam_service), .directory = bytes_text(set->pam_directory),
+	    .user = bytes_text(v->person.pam_user), .source = bytes_text(v->kept.source),
+	    .deadline_ms = (uint32_t)set->pam_timeout);
 }
 
 void

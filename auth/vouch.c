@@ -22,9 +22,15 @@ vouch_person_has(const struct person *p, struct bytes key)
 {
 	struct reader r = reader_of(bytes_of(p->keys, p->keys_len));
 
-	while (p->known && r.left > 0 && !r.failed)
-		if (bytes_equal(reader_get_bytes(&r), key) && !r.failed)
+	while (p->known && r.left > 0 && !r.failed) {
+		struct bytes one = reader_get_bytes(&r);
+
+		(void)reader_get_u16(&r);
+		(void)reader_get_u8(&r);
+		(void)reader_get_u32(&r);
+		if (!r.failed && bytes_equal(one, key))
 			return (1);
+	}
 	return (0);
 }
 
@@ -51,8 +57,12 @@ login_on_person(struct visitor *v, const struct msg_person *m)
 	struct person *p = &v->person;
 
 	login_check(v);
-	while (r.left > 0 && !r.failed)
+	while (r.left > 0 && !r.failed) {
 		(void)reader_get_bytes(&r);
+		(void)reader_get_u16(&r);
+		(void)reader_get_u8(&r);
+		(void)reader_get_u32(&r);
+	}
 	if (r.failed || m->role > ROLE_OPERATOR)
 		log_fatal("policy's answer about a person does not read");
 	free(p->keys);

@@ -486,22 +486,19 @@ tell_no(struct connection *c, const struct question *q, const struct asking *a)
 	    .target = bytes_text(a->target), .account = bytes_text(a->account));
 }
 
-/* The pinned host key by which the session knows the target: of several the ed25519 one, else the oldest. */
-static size_t
-host_key_pick(struct policy *p, const char *target, unsigned char *blob, size_t size)
+/* The pinned host keys by which the session knows the target. */
+static void
+host_keys_put(struct policy *p, const char *target, struct wire *w)
 {
-	const char *pick = NULL;
+	unsigned char blob[KEY_BLOB_MAX];
 	struct rows keys;
-	size_t len = 0;
+	size_t len;
 
 	must(p, store_list(p->store, QUERY_KEYS_OF_TARGET, &keys, ARG_TEXT(target)));
 	for (size_t i = 0; i < keys.count; i++)
-		if (pick == NULL || strcmp(rows_at(&keys, target_key, i)->type, "ssh-ed25519") == 0)
-			pick = rows_at(&keys, target_key, i)->blob;
-	if (pick != NULL)
-		len = key_blob(pick, blob, size);
+		if ((len = key_blob(rows_at(&keys, target_key, i)->blob, blob, sizeof(blob))) != 0)
+			wire_put_bytes(w, bytes_of(blob, len));
 	rows_free(&keys);
-	return (len);
 }
 
 static void
@@ -509,15 +506,18 @@ tell_yes(struct connection *c, struct question *q, const struct asking *a)
 {
 	struct policy *p = c->policy;
 	struct grant g = {.id = a->grant};
-	unsigned char blob[KEY_BLOB_MAX];
-	size_t len = a->kind == ASK_FORWARD ? 0 : host_key_pick(p, a->target, blob, sizeof(blob));
+	struct wire keys = {.at = NULL};
 
+	if (a->kind != ASK_FORWARD)
+		host_keys_put(p, a->target, &keys);
 	if (must(p, grant_get(p->store, &g)) == 0)
 		abort();
 	peer_post(c->session, VERDICT, verdict, .ask = q->ask, .verdict = VERDICT_ALLOW, .reason = REASON_NONE,
 	    .request = (uint64_t)a->request, .grant = (uint64_t)a->grant, .stream = (uint32_t)a->stream,
-	    .target = bytes_text(a->target), .account = bytes_text(a->account), .host_key = bytes_of(blob, len),
-	    .until_wall_ms = g.ends_at, .capabilities = (uint32_t)g.capabilities);
+	    .target = bytes_text(a->target), .account = bytes_text(a->account), .host_keys = wire_bytes(&keys),
+	    .until_wall_ms = g.ends_at, .capabilities = (uint32_t)g.capabilities, .login = TARGET_CERTIFICATE,
+	    .algorithms = bytes_text(""));
+	wire_free(&keys);
 	q->told_yes = 1;
 }
 

@@ -11,6 +11,15 @@
 #include "words.h"
 
 static void
+keys_put_one(struct wire *w, struct bytes blob)
+{
+	wire_put_bytes(w, blob);
+	wire_put_u16(w, REASON_NONE);
+	wire_put_u8(w, 0);
+	wire_put_u32(w, 0);
+}
+
+static void
 keys_put(struct policy *p, const char *login, struct wire *w)
 {
 	unsigned char blob[KEY_BLOB_MAX];
@@ -20,7 +29,7 @@ keys_put(struct policy *p, const char *login, struct wire *w)
 	must(p, store_list(p->store, QUERY_KEYS_OF_PERSON, &found, ARG_TEXT(login)));
 	for (size_t i = 0; i < found.count; i++)
 		if ((len = key_blob(rows_at(&found, person_key, i)->blob, blob, sizeof(blob))) != 0)
-			wire_put_bytes(w, bytes_of(blob, len));
+			keys_put_one(w, bytes_of(blob, len));
 	rows_free(&found);
 }
 

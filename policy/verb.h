@@ -108,6 +108,7 @@ typedef void verb_fn(struct verb *v);
 verb_fn verb_request, verb_withdraw, verb_requests;                 /* verb_request.c */
 verb_fn verb_show;                                                  /* verb_show.c */
 verb_fn verb_approve, verb_deny, verb_extend, verb_revoke;          /* verb_decide.c */
+verb_fn verb_secret;                                                /* verb_secret.c */
 verb_fn verb_vendor, verb_person, verb_target;                      /* keep.h */
 verb_fn verb_sessions, verb_end_sessions, verb_events, verb_status; /* verb_house.c */
 verb_fn verb_help, verb_menu, verb_explain;                         /* verb_help.c */

@@ -37,6 +37,7 @@ static verb_fn *const handlers[COMMAND_COUNT] = {
     [COMMAND_VENDOR] = verb_vendor,
     [COMMAND_PERSON] = verb_person,
     [COMMAND_TARGET] = verb_target,
+    [COMMAND_SECRET] = verb_secret,
     [COMMAND_STATUS] = verb_status,
 };
 

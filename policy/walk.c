@@ -285,7 +285,7 @@ auth_tell(struct connection *c, struct walk *w, const struct stream *row, const 
 {
 	peer_post(c->policy->auth, CERTIFY, certify, .conn = c->conn, .stream = w->stream,
 	    .grant = (uint64_t)w->grant, .target = bytes_text(row->target), .account = bytes_text(row->account),
-	    .ends_wall_ms = g->ends_at, .capabilities = (uint32_t)g->capabilities);
+	    .ends_wall_ms = g->ends_at, .capabilities = (uint32_t)g->capabilities, .how = TARGET_CERTIFICATE);
 	w->auth = STEP_TOLD;
 }
 

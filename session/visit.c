@@ -66,6 +66,7 @@ struct visit *
 visit_join(struct session *s, const struct msg_verdict *m, enum ask_kind kind)
 {
 	struct visit *v = visit_of(s, m->stream);
+	struct reader keys = reader_of(m->host_keys);
 
 	if (v != NULL)
 		return (v);
@@ -76,7 +77,7 @@ visit_join(struct session *s, const struct msg_verdict *m, enum ask_kind kind)
 	v->is_plain = kind == ASK_FORWARD;
 	if (bytes_copy(v->target, sizeof(v->target), m->target) == -1 ||
 	    bytes_copy(v->account, sizeof(v->account), m->account) == -1 ||
-	    (!v->is_plain && host_key_take(v, m->host_key) == -1)) {
+	    (!v->is_plain && host_key_take(v, reader_get_bytes(&keys)) == -1)) {
 		s->visits = v->next;
 		free(v);
 		return (NULL);

@@ -26,11 +26,33 @@ enum message_type {
 };
 
 /* Values of fields whose meaning is a small set. */
-enum memory_kind { MEMORY_RING = 1, MEMORY_RING_FILLED = 2, MEMORY_RING_FREED = 3, MEMORY_LIVE = 4 };
+enum memory_kind {
+	MEMORY_RING = 1,
+	MEMORY_RING_FILLED = 2,
+	MEMORY_RING_FREED = 3,
+	MEMORY_LIVE = 4,
+	MEMORY_VAULT_KEY = 5,    /* a file, open for reading */
+	MEMORY_VAULT_KEY_OLD = 6 /* the same, during a rotation of the key */
+};
 enum login_method { LOGIN_PUBLICKEY = 1, LOGIN_KEYBOARD = 2, LOGIN_NONE = 3, LOGIN_OTHER = 4 };
 enum login_outcome { LOGIN_FAILURE = 0, LOGIN_PARTIAL = 1, LOGIN_SUCCESS = 2, LOGIN_DISCONNECT = 3 };
 enum role { ROLE_NONE = 0, ROLE_ENGINEER = 1, ROLE_MANAGER = 2, ROLE_AUDITOR = 3, ROLE_OPERATOR = 4 };
-enum factor { FACTOR_KEY = 1, FACTOR_PAM = 2, FACTOR_GRACE = 4, FACTOR_TOUCH = 8 };
+/* How somebody was recognised.  GRACE: on an earlier code; TOUCH, VERIFIED: a FIDO key that was touched, that asked for a
+ * PIN or a finger; FRESH: a code given after the login, on demand; INVITED: by an invitation, just now. */
+enum factor {
+	FACTOR_KEY = 1,
+	FACTOR_PAM = 2,
+	FACTOR_GRACE = 4,
+	FACTOR_TOUCH = 8,
+	FACTOR_VERIFIED = 16,
+	FACTOR_FRESH = 32,
+	FACTOR_INVITED = 64
+};
+enum key_option { KEY_OPTION_VERIFY = 1 /* verify-required */ };
+enum pam_what { PAM_WHAT_AUTHENTICATE = 1, PAM_WHAT_SESSION = 2 };
+/* How a target lets us in.  KEYBOARD: keyboard-interactive, answered with the password. */
+enum target_login { TARGET_CERTIFICATE = 1, TARGET_KEY = 2, TARGET_PASSWORD = 3, TARGET_KEYBOARD = 4 };
+enum rotation { ROTATION_CHANGED = 1, ROTATION_REFUSED = 2, ROTATION_UNKNOWN = 3 };
 /* What a channel wants to be.  SFTP: the subsystem, ruled operation by operation; UPLOAD, DOWNLOAD: a command that is
  * nothing but scp's or rsync's end of a transfer; FORWARD: a TCP connection to host:port; SOCKET: a connection to a unix
  * socket of the target's; REVERSE: the target listens, and connections come back. */

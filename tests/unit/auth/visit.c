@@ -152,11 +152,17 @@ policy_person(struct visit *v, const char *login, enum reason reason)
 {
 	const struct msg_person_wanted *w = &end_expect(v->b, &v->b->policy, MSG_PERSON_WANTED)->person_wanted;
 	int known = bytes_are(w->login, "alice");
+	struct bytes theirs[] = {
+	    bytes_text("another key of hers"), bytes_of(v->b->alice.blob, sizeof(v->b->alice.blob))};
 	struct wire keys = {0};
 
 	is_text(w->login, login);
-	wire_put_bytes(&keys, bytes_text("another key of hers"));
-	wire_put_bytes(&keys, bytes_of(v->b->alice.blob, sizeof(v->b->alice.blob)));
+	for (size_t i = 0; i < 2; i++) {
+		wire_put_bytes(&keys, theirs[i]);
+		wire_put_u16(&keys, REASON_NONE);
+		wire_put_u8(&keys, 0);
+		wire_put_u32(&keys, 0);
+	}
 	peer_post(v->b->policy.peer, PERSON, person, .ask = w->ask, .known = (uint8_t)known,
 	    .role = known ? ROLE_ENGINEER : ROLE_NONE, .login = w->login, .pam_user = bytes_text(""),
 	    .reason = (uint16_t)reason, .keys = known ? wire_bytes(&keys) : bytes_of(NULL, 0));

@@ -169,7 +169,7 @@ static void
 tells_policy_no_session_bytes(void **state)
 {
 	static const enum message_type allowed[] = {
-	    MSG_ASK, MSG_ASK_ENDED, MSG_LEASE_HELD, MSG_VISIT, MSG_REFUSED, MSG_VERB, MSG_VERB_GONE};
+	    MSG_ASK, MSG_ASK_ENDED, MSG_LEASE_HELD, MSG_VISIT, MSG_REFUSED, MSG_VERB, MSG_VERB_GONE, MSG_INTENT};
 	size_t found = 0;
 
 	(void)state;

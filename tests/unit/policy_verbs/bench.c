@@ -291,7 +291,7 @@ on_seat(struct peer *p, struct message *m, void *ctx)
 		s->capabilities = m->verdict.capabilities;
 		s->reason = m->verdict.reason;
 		s->grant = m->verdict.grant;
-		s->host_key_len = m->verdict.host_key.len;
+		s->host_key_len = m->verdict.host_keys.len;
 		bytes_copy(s->target, sizeof(s->target), m->verdict.target);
 		bytes_copy(s->text, sizeof(s->text), m->verdict.text);
 		break;
