@@ -17,6 +17,9 @@ result_post(struct visitor *v, uint32_t ask, enum login_outcome outcome, enum re
 {
 	char line[256] = "";
 
+	if (outcome == LOGIN_SUCCESS && (v->kept.factors & FACTOR_INVITED) != 0)
+		snprintf(line, sizeof(line), "lodge: you are enrolled as %s; from now on: ssh %s@lodge",
+		    v->kept.person, v->kept.person);
 	if (reason != REASON_NONE)
 		snprintf(line, sizeof(line), "lodge: denied [%s] %s%s%s", reason_code(reason), reason_what(reason),
 		    reason_todo(reason)[0] == '\0' ? "" : "; ", reason_todo(reason));
@@ -92,6 +95,8 @@ void
 answer_refuse(struct visitor *v, enum reason reason, int64_t boot_ms)
 {
 	talk_end(v);
+	talk_stay_end(v);
+	invite_end(v);
 	timer_stop(v->deadline);
 	login_move(v, LOGIN_OVER);
 	v->over = reason;

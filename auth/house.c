@@ -1,21 +1,17 @@
 /* lodge-auth as a whole: see house.h. */
 #include "house.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "door.h"
+#include "enrol.h"
+#include "rekey.h"
 #include "visitor.h"
-
-int
-house_methods(const char *methods)
-{
-	if (strcmp(methods, "publickey") == 0)
-		return (0);
-	return (strcmp(methods, "publickey,keyboard-interactive") == 0 ? 1 : -1);
-}
 
 uint64_t
 house_ask(struct house *h)
@@ -96,16 +92,9 @@ each_remove_unlinked(struct house *h, struct visitor *v)
 		visitor_remove(h, v->kept.conn);
 }
 
-static void
-each_remove(struct house *h, struct visitor *v)
-{
-	(void)h;
-	visitor_free(v);
-}
-
 /* The table that the auth before us kept: who is in there lives, until gateway says otherwise. */
 static void
-memory_take(struct house *h, int fd)
+table_take(struct house *h, int fd)
 {
 	struct live *live = live_open(fd, (size_t)h->set->max_connections);
 	struct live_state state;
@@ -124,8 +113,7 @@ memory_take(struct house *h, int fd)
 		    (v = visitor_add(h, state.conn)) == NULL)
 			continue;
 		v->kept = state;
-		if (state.state == LOGIN_TALKING)
-			v->kept.state = LOGIN_KEYED;
+		login_adopt(v);
 		adopted++;
 	}
 	visitors_each(h, each_keep);
@@ -134,6 +122,19 @@ memory_take(struct house *h, int fd)
 		if (h->policy != NULL)
 			visitors_each(h, each_restate);
 	}
+}
+
+static void
+memory_take(struct house *h, unsigned what, int fd)
+{
+	if (what == MEMORY_LIVE)
+		table_take(h, fd);
+	else if (what == MEMORY_VAULT_KEY)
+		rekey_key(h, fd, VAULT_NOW);
+	else if (what == MEMORY_VAULT_KEY_OLD)
+		rekey_key(h, fd, VAULT_OLD);
+	else
+		log_fatal("gateway sent memory that is not for auth");
 }
 
 /* ---- policy ---- */
@@ -177,13 +178,31 @@ on_policy(struct peer *p, struct message *m, void *ctx)
 		if ((v = house_visitor(h, m->person.ask)) != NULL)
 			login_on_person(v, &m->person);
 		break;
+	case MSG_INVITE:
+		if ((v = house_visitor(h, m->invite.ask)) != NULL)
+			invite_on_person(v, &m->invite);
+		break;
+	case MSG_INVITE_HELD:
+		if ((v = house_visitor(h, m->invite_held.ask)) != NULL)
+			invite_on_held(v, m->invite_held.reason);
+		break;
+	case MSG_FRESH_CODE_WANTED:
+		if ((v = house_visitor(h, m->fresh_code_wanted.conn)) != NULL)
+			fresh_on_wanted(v, m->fresh_code_wanted.ask);
+		else
+			peer_post(p, FRESH_CODE, fresh_code, .conn = m->fresh_code_wanted.conn,
+			    .ask = m->fresh_code_wanted.ask, .reason = REASON_CLIENT_GONE);
+		break;
 	case MSG_IDENTITY_HELD:
 		if ((v = house_visitor(h, m->identity_held.conn)) != NULL)
 			login_on_held(v, m->identity_held.reason);
 		break;
 	case MSG_CERTIFY:
 		if ((v = house_visitor(h, m->certify.conn)) != NULL)
-			certify_permit(v, &m->certify);
+			permit_on_certify(v, &m->certify);
+		break;
+	case MSG_SECRET_MAY:
+		door_on_may(h, &m->secret_may);
 		break;
 	case MSG_GRACE_CAP: {
 		char person[LIVE_PERSON_SIZE];
@@ -220,7 +239,9 @@ policy_link(struct house *h, int fd)
 		h->attempts_first = (h->attempts_first + 1) % HOUSE_ATTEMPTS_MAX;
 	}
 	peer_post(h->policy, HOST_KEY, host_key, .blob = signer_public(h->host_key));
+	tells_flush(h->tells, h->policy);
 	visitors_each(h, each_restate);
+	door_restate(h);
 }
 
 /* ---- gateway ---- */
@@ -230,7 +251,7 @@ talk_find(struct house *h, uint64_t ask)
 {
 	for (size_t i = 0; i < HOUSE_BUCKETS; i++)
 		for (struct visitor *v = h->buckets[i]; v != NULL; v = v->next)
-			if (v->talk.is_on && v->talk.ask == ask)
+			if (v->talk.is_on && v->talk.ask == ask && ask != 0)
 				return (v);
 	return (NULL);
 }
@@ -256,9 +277,9 @@ pam_link(struct house *h, uint64_t ask, int fd)
 {
 	struct visitor *v = talk_find(h, ask);
 
-	if (v != NULL && v->talk.link == NULL && !v->talk.made_up)
+	if (v != NULL && v->talk.link == NULL && !v->talk.made_up && !v->talk.is_judged)
 		talk_link(v, fd);
-	else
+	else if (!enrol_link(h, ask, fd))
 		close(fd); /* they left meanwhile */
 }
 
@@ -268,8 +289,10 @@ pam_gone(struct house *h, uint64_t ask)
 {
 	struct visitor *v = talk_find(h, ask);
 
-	if (v != NULL && v->talk.link == NULL && !v->talk.made_up)
-		login_on_talked(v, REASON_PAM_TROUBLE);
+	if (enrol_gone(h, ask))
+		return;
+	if (v != NULL && v->talk.link == NULL && !v->talk.made_up && !v->talk.is_judged)
+		talk_verdict(v, REASON_PAM_TROUBLE);
 }
 
 void
@@ -292,10 +315,13 @@ house_on_gateway(struct peer *p, struct message *m, void *ctx)
 			log_fatal("gateway made a link to process %u", m->link.peer);
 		break;
 	case MSG_MEMORY:
-		if (m->memory.what != MEMORY_LIVE)
-			log_fatal("gateway sent memory that is not for auth");
 		m->fd = -1;
-		memory_take(h, fd);
+		memory_take(h, m->memory.what, fd);
+		break;
+	case MSG_CONTROL:
+		m->fd = -1;
+		door_begin(h, fd);
+		rekey_begin(h); /* the vault's keys came before, if they came */
 		break;
 	case MSG_LINKS_TOLD:
 		/* Connections of an auth before us that ended while nobody was here to be told. */
@@ -316,27 +342,41 @@ int
 house_begin(
     struct house *h, struct loop *loop, const struct settings *set, struct signer *host_key, struct signer *user_ca)
 {
+	char path[4096];
+
 	h->loop = loop;
 	h->set = set;
 	h->host_key = host_key;
 	h->user_ca = user_ca;
-	h->wants_code = house_methods(set->authentication_methods) == 1;
 	h->delay_ms = HOUSE_CODE_DELAY_MS;
 	h->penalties = penalties_new(set->penalty_least, set->penalty_most);
 	h->live = live_open(-1, (size_t)set->max_connections);
+	snprintf(path, sizeof(path), "%s/auth/vault", set->state_directory);
+	h->vault = vault_new(path);
+	h->tells = tells_new();
 	/* Not a number that the auth before us gave: gateway may still say that such a lodge-pam is gone. */
 	h->asks = (uint64_t)clock_wall_ms() << 16;
-	return (h->penalties == NULL || h->live == NULL ? -1 : 0);
+	return (h->penalties == NULL || h->live == NULL || h->vault == NULL || h->tells == NULL ? -1 : 0);
 }
 
 void
 house_end(struct house *h)
 {
-	visitors_each(h, each_remove);
-	memset(h->buckets, 0, sizeof(h->buckets));
+	struct visitor *v;
+
+	door_end(h);
+	rekey_end(h);
+	for (size_t i = 0; i < HOUSE_BUCKETS; i++)
+		while ((v = h->buckets[i]) != NULL) {
+			h->buckets[i] = v->next;
+			visitor_free(v);
+		}
+	enrol_end_all(h);
 	peer_close(h->policy);
 	live_close(h->live);
 	penalties_free(h->penalties);
+	vault_free(h->vault);
+	tells_free(h->tells);
 	signer_free(h->host_key);
 	signer_free(h->user_ca);
 }

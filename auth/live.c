@@ -1,6 +1,8 @@
 /* What auth knows of the connections that live: see live.h. */
 #include "live.h"
 
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +10,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LAYOUT 0x4c4f4447454c0001 /* "LODGEL", then the layout's number */
+#define LAYOUT 0x4c4f4447454c0002 /* "LODGEL", then the layout's number */
 #define GRACES 1024
+#define CODES 256
+#define COUNTERS 1024
+#define IDENTIFIERS 16384
+#define IDENTIFIER_BYTES 16 /* of its digest: nobody finds a second one by chance */
 
 struct slot {
 	_Atomic uint64_t conn; /* 0: free */
@@ -25,10 +31,29 @@ struct grace {
 	char source[LIVE_SOURCE_SIZE];
 };
 
+/* A code that was good; it only chooses the word for a no, so that a torn one does no harm. */
+struct code {
+	int64_t at_boot_ms; /* 0: free */
+	uint8_t digest[LIVE_DIGEST_BYTES];
+};
+
+struct counter {
+	_Atomic uint32_t counter; /* 0: free; written last, and first cleared */
+	uint32_t unused;
+	uint64_t conn;
+	int64_t at_boot_ms;
+	char fingerprint[LIVE_PRINT_SIZE];
+};
+
 struct table {
 	uint64_t layout;
 	uint64_t slots;
+	uint8_t code_key[LIVE_DIGEST_BYTES];
 	struct grace graces[GRACES];
+	struct code codes[CODES];
+	struct counter counters[COUNTERS];
+	_Atomic uint64_t identifiers_count; /* ever written */
+	uint8_t identifiers[IDENTIFIERS][IDENTIFIER_BYTES];
 	struct slot slot[];
 };
 
@@ -201,4 +226,98 @@ live_grace_end(struct live *l, const char *person)
 	for (size_t i = 0; i < GRACES; i++)
 		if (l->table->graces[i].until_boot_ms != 0 && strcmp(l->table->graces[i].person, person) == 0)
 			l->table->graces[i].until_boot_ms = 0;
+}
+
+uint8_t *
+live_code_key(struct live *l)
+{
+	return (l->table->code_key);
+}
+
+void
+live_code_use(struct live *l, const uint8_t digest[LIVE_DIGEST_BYTES], int64_t now_boot_ms)
+{
+	struct code *chosen = &l->table->codes[0];
+
+	for (size_t i = 1; i < CODES; i++)
+		if (l->table->codes[i].at_boot_ms < chosen->at_boot_ms)
+			chosen = &l->table->codes[i];
+	memcpy(chosen->digest, digest, LIVE_DIGEST_BYTES);
+	chosen->at_boot_ms = now_boot_ms;
+}
+
+int
+live_code_was_used(const struct live *l, const uint8_t digest[LIVE_DIGEST_BYTES], int64_t since_boot_ms)
+{
+	for (size_t i = 0; i < CODES; i++) {
+		const struct code *c = &l->table->codes[i];
+
+		if (c->at_boot_ms != 0 && c->at_boot_ms >= since_boot_ms &&
+		    CRYPTO_memcmp(c->digest, digest, LIVE_DIGEST_BYTES) == 0)
+			return (1);
+	}
+	return (0);
+}
+
+void
+live_identifier_use(struct live *l, const uint8_t *at, size_t len)
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+
+	SHA256(at, len, digest);
+	memcpy(l->table->identifiers[l->table->identifiers_count % IDENTIFIERS], digest, IDENTIFIER_BYTES);
+	l->table->identifiers_count++;
+}
+
+int
+live_identifier_was_used(const struct live *l, const uint8_t *at, size_t len)
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	uint64_t count = l->table->identifiers_count;
+
+	SHA256(at, len, digest);
+	for (uint64_t i = 0; i < count && i < IDENTIFIERS; i++)
+		if (memcmp(l->table->identifiers[i], digest, IDENTIFIER_BYTES) == 0)
+			return (1);
+	return (0);
+}
+
+static struct counter *
+counter_find(const struct live *l, const char *fingerprint)
+{
+	for (size_t i = 0; i < COUNTERS; i++) {
+		struct counter *c = &l->table->counters[i];
+
+		if (c->counter != 0 && strncmp(c->fingerprint, fingerprint, sizeof(c->fingerprint)) == 0)
+			return (c);
+	}
+	return (NULL);
+}
+
+uint32_t
+live_counter(const struct live *l, const char *fingerprint, uint64_t *conn)
+{
+	const struct counter *c = counter_find(l, fingerprint);
+
+	if (conn != NULL)
+		*conn = c == NULL ? 0 : c->conn;
+	return (c == NULL ? 0 : c->counter);
+}
+
+void
+live_counter_set(struct live *l, const char *fingerprint, uint32_t counter, uint64_t conn, int64_t now_boot_ms)
+{
+	struct counter *chosen = counter_find(l, fingerprint), *c = l->table->counters;
+
+	if (chosen == NULL) {
+		chosen = c;
+		for (size_t i = 1; i < COUNTERS && chosen->counter != 0; i++)
+			if (c[i].counter == 0 || c[i].at_boot_ms < chosen->at_boot_ms)
+				chosen = &c[i];
+	}
+	chosen->counter = 0;
+	text_keep(chosen->fingerprint, sizeof(chosen->fingerprint), fingerprint);
+	chosen->conn = conn;
+	chosen->at_boot_ms = now_boot_ms;
+	chosen->counter = counter;
 }

@@ -42,8 +42,10 @@ name_take(struct visitor *v, struct bytes login)
 		answer_refuse(v, REASON_PROTOCOL, clock_boot_ms());
 		return (-1);
 	}
-	if (loginname_split(login, &name) == 0)
+	if (loginname_split(login, &name) == 0) {
 		snprintf(v->kept.person, sizeof(v->kept.person), "%s", name.person);
+		v->kept.invited = (uint8_t)invite_name(&name);
+	}
 	if (penalty_left(v->house->penalties, PENALTY_SOURCE, v->kept.source, clock_boot_ms()) > 0) {
 		answer_attempt(v, "", REASON_PENALTY, "");
 		answer_refuse(v, REASON_PENALTY, clock_boot_ms());
@@ -55,6 +57,14 @@ name_take(struct visitor *v, struct bytes login)
 }
 
 /* ---- the steps ---- */
+
+/* 1 when that no says that the key is one of theirs, which its proof has shown. */
+static int
+key_is_theirs(enum reason reason)
+{
+	return (reason == REASON_KEY_EXPIRED || reason == REASON_KEY_SOURCE || reason == REASON_NO_VERIFICATION ||
+	        reason == REASON_KEY_COUNTER || reason == REASON_NOT_HOST_BOUND);
+}
 
 static void
 try_key(struct visitor *v)
@@ -70,30 +80,42 @@ try_key(struct visitor *v)
 	}
 	if (!proof.is_there)
 		reason = REASON_BAD_SIGNATURE;
-	else if (strcmp(proof.login, k->login) != 0)
+	else if (strcmp(proof.login, k->login) != 0) {
+		/* Both stand in the one request that the client sent: only a session can tell them apart. */
+		visitor_suspect(v, "presented a proof made for another name");
 		reason = REASON_PROTOCOL;
-	else if (!v->person.known)
-		reason = REASON_UNKNOWN_PERSON;
-	else if (!vouch_person_has(&v->person, bytes_of(proof.key, proof.key_len)))
-		reason = REASON_UNKNOWN_KEY;
+	} else
+		reason = admit_key(v, &proof);
 	if (reason != REASON_NONE) {
 		memcpy(v->proof.fingerprint, proof.fingerprint, sizeof(proof.fingerprint));
-		answer_fail(v, "publickey", reason);
+		/* Whoever has proved a key of theirs may hear why it does not count, and nobody else. */
+		answer_fail_at(v, "publickey", reason, key_is_theirs(reason) ? reason : REASON_NONE,
+		    v->request.at_boot_ms + LOGIN_NO_LEAST_MS);
 		return;
 	}
-	k->factors = FACTOR_KEY | (proof.is_token ? FACTOR_TOUCH : 0u);
+	k->factors =
+	    FACTOR_KEY | (proof.token.is_token ? FACTOR_TOUCH : 0u) | (proof.token.verified ? FACTOR_VERIFIED : 0u);
+	live_identifier_use(v->house->live, k->legs[0].at, k->legs[0].len);
+	k->role = v->person.role;
+	k->wants_code = v->house->roles.rules[k->role].wants_code;
 	k->host_bound = (uint8_t)proof.host_bound;
 	memcpy(k->fingerprint, proof.fingerprint, sizeof(k->fingerprint));
 	memcpy(k->key_type, proof.key_type, sizeof(k->key_type));
+	if (k->invited)
+		invite_take_key(v, bytes_of(proof.key, proof.key_len), proof.token.counter);
+	else
+		admit_key_used(v, proof.token.counter);
 	answer_attempt(v, "publickey", REASON_NONE, k->fingerprint);
-	if (v->house->wants_code &&
+	if (k->wants_code && !k->invited &&
 	    live_grace(v->house->live, k->person, k->fingerprint, k->source) > clock_boot_ms())
 		k->factors |= FACTOR_GRACE;
-	if (v->house->wants_code && (k->factors & FACTOR_GRACE) == 0) {
+	if (k->wants_code && (k->factors & FACTOR_GRACE) == 0) {
 		login_move(v, LOGIN_KEYED);
 		answer(v, LOGIN_PARTIAL, REASON_NONE);
-	} else
-		vouch(v);
+	} else if (k->invited)
+		invite_use(v);
+	else
+		vouch_examined(v);
 }
 
 static void
@@ -109,7 +131,11 @@ try_keyboard(struct visitor *v)
 		    v, "keyboard-interactive", REASON_LIMIT, REASON_LIMIT, clock_boot_ms() + v->house->delay_ms);
 		return;
 	}
-	talk_begin(v);
+	if (invite_is(v)) {
+		invite_begin(v);
+		return;
+	}
+	talk_begin(v, TALK_LOGIN, v->request.ask);
 	login_move(v, LOGIN_TALKING);
 	timer_after(v->deadline, v->house->set->pam_timeout);
 }
@@ -118,19 +144,16 @@ static void
 judge_offer(struct visitor *v)
 {
 	struct request *r = &v->request;
-	enum key_fault fault;
-	struct key *k = key_parse(bytes_of(r->key, r->key_len), &fault);
+	enum reason reason = admit_offer(v);
 
-	/* The same work for everybody, known or not. */
-	r->acceptable = k != NULL && key_may_use(k, bytes_text(r->algorithm));
-	r->acceptable = (uint8_t)(vouch_person_has(&v->person, bytes_of(r->key, r->key_len)) && r->acceptable);
-	key_free(k);
-	if (!r->acceptable)
-		key_fingerprint(bytes_of(r->key, r->key_len), v->refused);
-	if (r->acceptable)
+	r->acceptable = reason == REASON_NONE;
+	if (r->acceptable) {
 		answer(v, LOGIN_FAILURE, REASON_NONE);
-	else
-		answer_no(v);
+		return;
+	}
+	v->refused_for = reason;
+	key_fingerprint(bytes_of(r->key, r->key_len), v->refused);
+	answer_no(v);
 }
 
 /* `none` asks what there is: not a try, but not without end. */
@@ -215,6 +238,8 @@ static door_fn *const doors[LOGIN_STATES][DOORS] = {
     [LOGIN_OPEN] = {say_methods, try_key, say_no, say_no, judge_offer},
     [LOGIN_KEYED] = {say_methods, say_no, try_keyboard, say_no, say_not_now},
     [LOGIN_TALKING] = {give_up_talk, give_up_talk, give_up_talk, give_up_talk, give_up_talk},
+    [LOGIN_ENROLLING] = {say_later, say_later, say_later, say_later, say_not_now},
+    [LOGIN_CHECKING] = {say_later, say_later, say_later, say_later, say_not_now},
     [LOGIN_VOUCHING] = {say_later, say_later, say_later, say_later, say_not_now},
     [LOGIN_IN] = {say_in, say_in, say_in, say_in, say_not_now},
     [LOGIN_OVER] = {say_over, say_over, say_over, say_over, say_over},
@@ -302,11 +327,17 @@ proof_judge(struct visitor *v, const struct msg_proof *m, struct remembered *to)
 		break;
 	case PROOF_MALFORMED:
 		return (REASON_PROTOCOL);
+	case PROOF_WRONG_SESSION:
+		/* The client signs this text, but its identifier is the session's own word. */
+		visitor_suspect(v, "presented a proof made for another connection");
+		return (REASON_BAD_SIGNATURE);
 	default:
 		return (REASON_BAD_SIGNATURE);
 	}
-	if (!bytes_equal(proof.key, m->key))
+	if (!bytes_equal(proof.key, m->key)) {
+		visitor_suspect(v, "presented a proof by another key than it says");
 		return (REASON_BAD_SIGNATURE);
+	}
 	if ((k = key_parse(proof.key, &fault)) == NULL)
 		return (fault == KEY_WEAK ? REASON_WEAK_KEY : REASON_PROTOCOL);
 	fault = key_verify(k, proof.algorithm, m->signature, m->signed_data, &token);
@@ -320,7 +351,7 @@ proof_judge(struct visitor *v, const struct msg_proof *m, struct remembered *to)
 	memcpy(to->key, proof.key.at, proof.key.len);
 	to->key_len = proof.key.len;
 	to->host_bound = proof.host_bound;
-	to->is_token = token.is_token;
+	to->token = token;
 	to->is_there = 1;
 	return (REASON_NONE);
 }
@@ -332,9 +363,10 @@ login_on_proof(struct visitor *v, const struct msg_proof *m)
 	enum reason reason;
 
 	login_check(v);
-	/* Only the outer leg logs in, and only once. */
-	if (m->leg != 0 || v->kept.state == LOGIN_VOUCHING || v->kept.state == LOGIN_IN ||
-	    v->kept.state == LOGIN_OVER) {
+	if (m->leg != 0)
+		visitor_suspect(v, "presented a proof for a leg that logs nobody in");
+	/* Only the outer leg logs in, and only once.  (After a restart an honest session says its last proof again.) */
+	if (m->leg != 0 || v->kept.state >= LOGIN_ENROLLING) {
 		peer_post(v->link, PROOF_RESULT, proof_result, .ask = m->ask, .good = 0);
 		return;
 	}
@@ -357,13 +389,13 @@ login_on_unreadable(struct visitor *v, const struct msg_login_unreadable *m)
 			visitor_cut(v, "goes on after the end of its login");
 		return;
 	}
-	if (v->kept.state == LOGIN_VOUCHING || v->kept.state == LOGIN_IN)
+	if (v->kept.state >= LOGIN_ENROLLING)
 		return;
 	if (v->kept.state == LOGIN_TALKING)
 		talk_leave(v); /* session has answered for itself, and asks for no code any more */
 	request_new(v, REQUEST_NONE, 0);
-	/* An empty name: nothing that could be read said one yet. */
-	if (m->login.len > 0 && name_take(v, m->login) == -1)
+	/* An empty name: nothing that could be read said one yet.  An invitation's: the session leaves its code out. */
+	if (m->login.len > 0 && !bytes_are(m->login, INVITE_NAME) && name_take(v, m->login) == -1)
 		return;
 	if (v->proof.failed) {
 		v->proof = (struct remembered){0}; /* this is how a bad proof ends; counted when it came */
@@ -378,6 +410,7 @@ login_on_talked(struct visitor *v, enum reason reason)
 {
 	struct house *h = v->house;
 	int64_t due_ms = v->talk.answered_boot_ms + h->delay_ms;
+	enum talk_for what = v->talk.what;
 
 	login_check(v);
 	talk_end(v);
@@ -386,13 +419,50 @@ login_on_talked(struct visitor *v, enum reason reason)
 		v->kept.factors |= FACTOR_PAM;
 		answer_attempt(v, "keyboard-interactive", REASON_NONE, v->kept.fingerprint);
 		penalty_clear(h->penalties, PENALTY_NAME, v->kept.person);
-		vouch(v);
+		if (invite_is(v))
+			invite_use(v);
+		else
+			vouch(v);
 		return;
 	}
-	if (reason == REASON_WRONG_CODE || reason == REASON_REPLAYED_CODE)
+	/* Of a secret that they were shown there is nothing to guess. */
+	if (what != TALK_INVITED && (reason == REASON_WRONG_CODE || reason == REASON_REPLAYED_CODE))
 		penalty_add(h->penalties, PENALTY_NAME, v->kept.person, clock_boot_ms());
 	login_move(v, LOGIN_KEYED);
 	answer_fail_at(v, "keyboard-interactive", reason, reason, due_ms);
+}
+
+void
+login_on_examined(struct visitor *v, enum reason reason)
+{
+	login_check(v);
+	talk_end(v);
+	timer_stop(v->deadline);
+	if (reason == REASON_NONE) {
+		vouch(v);
+		return;
+	}
+	/* Perhaps a password must be changed: that takes the whole conversation. */
+	if (reason == REASON_PAM_ACCOUNT && (v->kept.factors & FACTOR_GRACE) != 0) {
+		v->kept.factors &= ~(uint32_t)FACTOR_GRACE;
+		login_move(v, LOGIN_KEYED);
+		answer(v, LOGIN_PARTIAL, REASON_NONE);
+		return;
+	}
+	answer_attempt(v, "", reason, v->kept.fingerprint);
+	answer_refuse(v, reason, clock_boot_ms());
+}
+
+/* What a proved key gave is taken back: it must be proved again. */
+static void
+key_forget(struct live_state *k)
+{
+	k->factors = 0;
+	k->host_bound = 0;
+	memset(k->fingerprint, 0, sizeof(k->fingerprint));
+	memset(k->key_type, 0, sizeof(k->key_type));
+	if (k->invited)
+		snprintf(k->person, sizeof(k->person), "%s", INVITE_NAME);
 }
 
 void
@@ -400,9 +470,32 @@ login_on_unlinked(struct visitor *v)
 {
 	if (v->kept.state == LOGIN_TALKING)
 		talk_leave(v);
+	if (v->kept.state == LOGIN_ENROLLING || v->kept.state == LOGIN_CHECKING) {
+		talk_end(v);
+		talk_stay_end(v);
+		timer_stop(v->deadline);
+		key_forget(&v->kept);
+		login_move(v, LOGIN_OPEN);
+	}
+	invite_end(v);
+	fresh_end(v);
 	timer_stop(v->reply);
 	v->request = (struct request){0};
 	v->proof = (struct remembered){0};
+}
+
+void
+login_adopt(struct visitor *v)
+{
+	struct live_state *k = &v->kept;
+
+	if (k->state == LOGIN_TALKING)
+		k->state = LOGIN_KEYED;
+	/* An invitation's key is not in the table, and its secret is gone. */
+	if (k->state == LOGIN_ENROLLING || k->state == LOGIN_CHECKING || (k->state == LOGIN_KEYED && k->invited)) {
+		key_forget(k);
+		k->state = LOGIN_OPEN;
+	}
 }
 
 /* Somebody who asked about keys, got a no to each, and left without a try is an attempt too. */
@@ -411,19 +504,23 @@ login_on_gone(struct visitor *v)
 {
 	if (v->kept.state != LOGIN_OPEN || v->refused[0] == '\0' || v->kept.tries > 0)
 		return;
-	(void)answer_count(
-	    v, "publickey", v->person.known ? REASON_UNKNOWN_KEY : REASON_UNKNOWN_PERSON, v->refused);
+	(void)answer_count(v, "publickey", v->refused_for, v->refused);
 }
 
 void
 login_on_deadline(struct visitor *v)
 {
+	if (v->talk.is_on) {
+		talk_verdict(v, v->talk.turn != 0 ? REASON_LIMIT : REASON_PAM_TROUBLE);
+		return;
+	}
 	switch (v->kept.state) {
-	case LOGIN_TALKING:
-		login_on_talked(v, REASON_PAM_TROUBLE);
+	case LOGIN_IN:
+		fresh_on_talked(v, REASON_POLICY_AWAY);
 		break;
 	case LOGIN_OPEN:
 	case LOGIN_KEYED:
+	case LOGIN_ENROLLING:
 	case LOGIN_VOUCHING:
 		answer_attempt(v, "", REASON_POLICY_AWAY, v->kept.fingerprint);
 		answer_refuse(v, REASON_POLICY_AWAY, clock_boot_ms());

@@ -1,6 +1,6 @@
 /*
- * Between the files that move a login: moves.c (states), answer.c (answers and their price), vouch.c (policy's word),
- * login.c (what is asked).  Everybody else uses visitor.h.
+ * Between the files that move a login: moves.c (states), answer.c (answers and their price), admit.c (keys), vouch.c
+ * (policy's word), invite.c and fresh.c (two ways to a code), login.c (what is asked).  Everybody else uses visitor.h.
  */
 #ifndef AUTH_LOGIN_H
 #define AUTH_LOGIN_H
@@ -32,8 +32,25 @@ void answer_refuse(struct visitor *v, enum reason reason, int64_t boot_ms);
 
 /* Asks policy who the name is; its answer comes to login_on_person(). */
 void vouch_person_ask(struct visitor *v);
-int vouch_person_has(const struct person *p, struct bytes key);
+/* Their key, as policy told of it.  0: it is none of theirs. */
+struct persons_key {
+	enum reason reason; /* why it may not be used now */
+	uint8_t options;    /* bits of enum key_option */
+	uint32_t counter;   /* the highest that policy knows of */
+};
+int vouch_person_key(const struct person *p, struct bytes key, struct persons_key *to);
+/* v->person is filled: goes on with what waited for it. */
+void vouch_person_came(struct visitor *v);
 /* All that is wanted was shown: tells policy who this is, unless policy said why not to let them in. */
 void vouch(struct visitor *v);
+/* The same, after PAM has examined the account: for whoever was not asked for a code just now. */
+void vouch_examined(struct visitor *v);
+
+/* Why this proved key does not let them in; NONE: it does.  Remembers how far a FIDO key has counted. */
+enum reason admit_key(struct visitor *v, const struct remembered *proof);
+/* policy hears that it did. */
+void admit_key_used(struct visitor *v, uint32_t counter);
+/* The same of the offered key, which proved nothing: NONE when a proof of it is worth the while. */
+enum reason admit_offer(struct visitor *v);
 
 #endif

@@ -22,6 +22,13 @@ key_from(struct peer *gateway, const char *path)
 	return (s);
 }
 
+/* The first one ends us. */
+static void
+on_roles_error(void *ctx, const char *keyword, const char *why)
+{
+	daemon_failed(ctx, "%s: %s", keyword, why);
+}
+
 int
 main(void)
 {
@@ -37,10 +44,7 @@ main(void)
 	if (CRYPTO_secure_malloc_init(SECURE_HEAP_BYTES, SECURE_BLOCK_BYTES) == 0)
 		log_warning("no locked memory for keys");
 	gateway = daemon_begin(loop, PROCESS_AUTH, &set, house_on_gateway, NULL, &house);
-	if (house_methods(set.authentication_methods) == -1)
-		daemon_failed(gateway,
-		    "AuthenticationMethods: publickey or publickey,keyboard-interactive, not \"%s\"",
-		    set.authentication_methods);
+	(void)roles_read(&house.roles, &set, on_roles_error, gateway);
 	if (!cert_addresses_read(set.source_address))
 		daemon_failed(
 		    gateway, "SourceAddress: numeric addresses or CIDR, by commas, not \"%s\"", set.source_address);

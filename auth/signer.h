@@ -2,7 +2,7 @@
  * A private Ed25519 key of the house: the host key, or the user CA.
  *
  * Read once at start from the file that `ssh-keygen -t ed25519 -N ''` writes.  The private half lies in OpenSSL's
- * locked secure heap (main() makes it) and never leaves this file; buffers it passed through are wiped.
+ * locked secure heap (main() makes it) and never leaves private_key.c; buffers it passed through are wiped.
  */
 #ifndef AUTH_SIGNER_H
 #define AUTH_SIGNER_H

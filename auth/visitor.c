@@ -20,9 +20,15 @@ on_deadline(void *ctx)
 }
 
 static void
+on_fresh_due(void *ctx)
+{
+	fresh_on_due(ctx);
+}
+
+static void
 on_wishing(void *ctx)
 {
-	certify_on_late(ctx);
+	permit_on_late(ctx);
 }
 
 struct visitor *
@@ -37,7 +43,8 @@ visitor_new(struct house *h, uint64_t conn)
 	v->reply = timer_new(h->loop, on_reply_due, v);
 	v->deadline = timer_new(h->loop, on_deadline, v);
 	v->wishing = timer_new(h->loop, on_wishing, v);
-	if (v->reply == NULL || v->deadline == NULL || v->wishing == NULL) {
+	v->fresh_due = timer_new(h->loop, on_fresh_due, v);
+	if (v->reply == NULL || v->deadline == NULL || v->wishing == NULL || v->fresh_due == NULL) {
 		visitor_free(v);
 		return (NULL);
 	}
@@ -50,9 +57,13 @@ visitor_free(struct visitor *v)
 	if (v == NULL)
 		return;
 	talk_end(v);
+	talk_stay_end(v);
+	invite_end(v);
+	permits_end(v);
 	timer_free(v->reply);
 	timer_free(v->deadline);
 	timer_free(v->wishing);
+	timer_free(v->fresh_due);
 	peer_close(v->link);
 	free(v->person.keys);
 	secret_wipe(v, sizeof(*v));
@@ -69,12 +80,41 @@ visitor_keep(struct visitor *v)
 }
 
 void
-visitor_cut(struct visitor *v, const char *why)
+visitor_suspect(struct visitor *v, const char *why)
 {
-	log_warning("connection %llu: %s; its link is closed", (unsigned long long)v->kept.conn, why);
+	log_warning("connection %llu: its session %s", (unsigned long long)v->kept.conn, why);
+	tell_policy(v->house, SUSPECT, suspect, .conn = v->kept.conn, .what = bytes_text(why));
+}
+
+void
+visitor_unlink(struct visitor *v)
+{
 	login_on_unlinked(v);
 	peer_close(v->link);
 	v->link = NULL;
+}
+
+void
+visitor_cut(struct visitor *v, const char *why)
+{
+	visitor_suspect(v, why);
+	log_warning("connection %llu: its link is closed", (unsigned long long)v->kept.conn);
+	visitor_unlink(v);
+}
+
+/*
+ * 1 when this identifier is another connection's, or was one's that a key let in.  Two exchanges never have the same hash:
+ * a session that wants one signed again has kept somebody's proof over it.
+ */
+static int
+identifier_is_taken(const struct visitor *v, struct bytes hash)
+{
+	for (size_t i = 0; i < HOUSE_BUCKETS; i++)
+		for (const struct visitor *o = v->house->buckets[i]; o != NULL; o = o->next)
+			for (size_t leg = 0; leg < LIVE_LEGS; leg++)
+				if (bytes_equal(hash, bytes_of(o->kept.legs[leg].at, o->kept.legs[leg].len)))
+					return (1);
+	return (live_identifier_was_used(v->house->live, hash.at, hash.len));
 }
 
 /* RFC 4253 §8: the hash of the first key exchange is the session identifier, for ever. */
@@ -96,6 +136,10 @@ visitor_sign(struct visitor *v, const struct msg_sign *m)
 		visitor_cut(v, "asked to sign a second hash before its login"); /* as sshd: no rekey before login */
 		return;
 	}
+	if (id->len == 0 && m->leg == 0 && identifier_is_taken(v, m->hash)) {
+		visitor_cut(v, "wanted another connection's identifier signed for its own");
+		return;
+	}
 	if (signer_sign(v->house->host_key, m->hash, signature) == -1) {
 		visitor_cut(v, "its exchange hash could not be signed");
 		return;
@@ -106,6 +150,19 @@ visitor_sign(struct visitor *v, const struct msg_sign *m)
 		visitor_keep(v);
 	}
 	peer_post(v->link, SIGNED, signed_, .ask = m->ask, .signature = bytes_of(signature, sizeof(signature)));
+}
+
+static void
+on_cert_wanted(struct visitor *v, const struct msg_cert_wanted *m)
+{
+	struct wish w = {.kind = WISH_CERTIFICATE, .ask = m->ask, .stream = m->stream};
+
+	if (m->public_key.len != sizeof(w.key)) {
+		visitor_cut(v, "asked for a certificate that cannot be");
+		return;
+	}
+	memcpy(w.key, m->public_key.at, sizeof(w.key));
+	permit_wish(v, &w);
 }
 
 static void
@@ -135,7 +192,29 @@ on_session(struct peer *p, struct message *m, void *ctx)
 		login_on_unreadable(v, &m->login_unreadable);
 		break;
 	case MSG_CERT_WANTED:
-		certify_on_wanted(v, &m->cert_wanted);
+		on_cert_wanted(v, &m->cert_wanted);
+		break;
+	case MSG_AGENT_WANTED:
+		permit_wish(
+		    v, &(struct wish){
+		           .kind = WISH_AGENT, .ask = m->agent_wanted.ask, .stream = m->agent_wanted.stream});
+		break;
+	case MSG_PASSWORD_WANTED:
+		permit_wish(v, &(struct wish){.kind = WISH_PASSWORD,
+		                   .ask = m->password_wanted.ask,
+		                   .stream = m->password_wanted.stream,
+		                   .attempt = m->password_wanted.attempt});
+		break;
+	case MSG_PASSWORD_GOOD:
+		credential_on_good(v, &m->password_good);
+		break;
+	case MSG_ROTATION_WANTED:
+		permit_wish(v,
+		    &(struct wish){
+		        .kind = WISH_ROTATION, .ask = m->rotation_wanted.ask, .stream = m->rotation_wanted.stream});
+		break;
+	case MSG_ROTATION_DONE:
+		credential_on_rotated(v, &m->rotation_done);
 		break;
 	default:
 		visitor_cut(v, "sent a message that is not for auth");
@@ -147,8 +226,10 @@ on_session_closed(struct peer *p, const char *why, void *ctx)
 {
 	struct visitor *v = ctx;
 
-	if (*why != '\0')
+	if (*why != '\0') {
 		log_warning("connection %llu: %s", (unsigned long long)v->kept.conn, why);
+		visitor_suspect(v, "broke the rules of its link");
+	}
 	if (p == v->link) {
 		login_on_unlinked(v);
 		v->link = NULL;
@@ -161,12 +242,13 @@ visitor_link(struct visitor *v, int fd, const char *source, uint16_t port)
 {
 	struct live_state *k = &v->kept;
 
-	login_on_unlinked(v);
-	peer_close(v->link);
+	if (v->link != NULL)
+		visitor_unlink(v);
 	snprintf(k->source, sizeof(k->source), "%s", source);
 	k->port = port;
 	v->link =
 	    peer_open(v->house->loop, fd, PROCESS_AUTH, PROCESS_SESSION, k->conn, on_session, on_session_closed, v);
 	visitor_keep(v);
 	peer_post(v->link, HOST_KEY, host_key, .blob = signer_public(v->house->host_key));
+	fresh_on_link(v);
 }

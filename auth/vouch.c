@@ -13,23 +13,38 @@ vouch_person_ask(struct visitor *v)
 		v->person = (struct person){.here = 1}; /* no name that anybody can have */
 		return;
 	}
+	if (invite_is(v) && v->kept.state != LOGIN_IN) {
+		invite_person_ask(v);
+		return;
+	}
 	peer_post(v->house->policy, PERSON_WANTED, person_wanted, .ask = v->kept.conn,
 	    .login = bytes_text(v->kept.person), .source = bytes_text(v->kept.source));
 }
 
+static struct bytes
+key_read(struct reader *r, struct persons_key *k)
+{
+	struct bytes blob = reader_get_bytes(r);
+
+	k->reason = (enum reason)reader_get_u16(r);
+	k->options = reader_get_u8(r);
+	k->counter = reader_get_u32(r);
+	return (blob);
+}
+
 int
-vouch_person_has(const struct person *p, struct bytes key)
+vouch_person_key(const struct person *p, struct bytes key, struct persons_key *to)
 {
 	struct reader r = reader_of(bytes_of(p->keys, p->keys_len));
+	struct persons_key one;
 
 	while (p->known && r.left > 0 && !r.failed) {
-		struct bytes one = reader_get_bytes(&r);
+		struct bytes blob = key_read(&r, &one);
 
-		(void)reader_get_u16(&r);
-		(void)reader_get_u8(&r);
-		(void)reader_get_u32(&r);
-		if (!r.failed && bytes_equal(one, key))
-			return (1);
+		if (r.failed || !bytes_equal(blob, key))
+			continue;
+		*to = one;
+		return (1);
 	}
 	return (0);
 }
@@ -51,18 +66,42 @@ vouch(struct visitor *v)
 }
 
 void
+vouch_examined(struct visitor *v)
+{
+	if (v->person.reason != REASON_NONE) {
+		vouch(v); /* says so */
+		return;
+	}
+	talk_begin(v, TALK_ACCOUNT, 0);
+	login_move(v, LOGIN_CHECKING);
+	timer_after(v->deadline, v->house->set->pam_timeout);
+}
+
+void
+vouch_person_came(struct visitor *v)
+{
+	if (v->kept.state == LOGIN_IN) {
+		fresh_on_person(v);
+		return;
+	}
+	if (v->request.kind == REQUEST_NONE || v->request.late)
+		return;
+	if (v->kept.state == LOGIN_OPEN || v->kept.state == LOGIN_KEYED) {
+		timer_stop(v->deadline);
+		login_request_take(v);
+	}
+}
+
+void
 login_on_person(struct visitor *v, const struct msg_person *m)
 {
 	struct reader r = reader_of(m->keys);
 	struct person *p = &v->person;
+	struct persons_key one;
 
 	login_check(v);
-	while (r.left > 0 && !r.failed) {
-		(void)reader_get_bytes(&r);
-		(void)reader_get_u16(&r);
-		(void)reader_get_u8(&r);
-		(void)reader_get_u32(&r);
-	}
+	while (r.left > 0 && !r.failed)
+		(void)key_read(&r, &one);
 	if (r.failed || m->role > ROLE_OPERATOR)
 		log_fatal("policy's answer about a person does not read");
 	free(p->keys);
@@ -75,12 +114,17 @@ login_on_person(struct visitor *v, const struct msg_person *m)
 		memcpy(p->keys, m->keys.at, m->keys.len);
 		p->keys_len = m->keys.len;
 	}
-	if (v->request.kind == REQUEST_NONE || v->request.late)
-		return;
-	if (v->kept.state == LOGIN_OPEN || v->kept.state == LOGIN_KEYED) {
-		timer_stop(v->deadline);
-		login_request_take(v);
-	}
+	vouch_person_came(v);
+}
+
+/* What they come for wants a code of its own, and theirs was an earlier one: they are asked, as if there were no grace. */
+static void
+grace_is_not_enough(struct visitor *v)
+{
+	v->kept.factors &= ~(uint32_t)FACTOR_GRACE;
+	talk_stay_end(v);
+	login_move(v, LOGIN_KEYED);
+	answer(v, LOGIN_PARTIAL, REASON_NONE);
 }
 
 void
@@ -93,6 +137,10 @@ login_on_held(struct visitor *v, enum reason reason)
 	if (k->state != LOGIN_VOUCHING)
 		return; /* an identity said again */
 	timer_stop(v->deadline);
+	if (reason == REASON_FRESH_CODE && (k->factors & FACTOR_GRACE) != 0) {
+		grace_is_not_enough(v);
+		return;
+	}
 	if (reason != REASON_NONE) {
 		answer_refuse(v, reason, clock_boot_ms());
 		return;
@@ -102,6 +150,7 @@ login_on_held(struct visitor *v, enum reason reason)
 	login_move(v, LOGIN_IN);
 	if ((k->factors & FACTOR_PAM) != 0 && h->set->mfa_grace > 0)
 		live_grace_give(h->live, k->person, k->fingerprint, k->source, clock_boot_ms() + h->set->mfa_grace);
+	invite_end(v);
 	log_info("connection %llu: %s is in, by %s %s%s", (unsigned long long)k->conn, k->person, k->key_type,
 	    k->fingerprint, (k->factors & FACTOR_PAM) != 0 ? " and a code" : "");
 	answer(v, LOGIN_SUCCESS, REASON_NONE);
@@ -114,6 +163,7 @@ login_restate(struct visitor *v)
 
 	if ((k->state == LOGIN_OPEN || k->state == LOGIN_KEYED) && !v->person.here)
 		vouch_person_ask(v);
+	invite_restate(v);
 	if (k->state != LOGIN_VOUCHING && k->state != LOGIN_IN)
 		return;
 	if (k->state == LOGIN_VOUCHING)

@@ -104,6 +104,8 @@ child_exec(enum process process, int link, const char *path, const struct passwd
 
 	if (process == PROCESS_SESSION)
 		argv[1] = (char *)(uintptr_t) "--parent";
+	else if (process == PROCESS_SCAN)
+		argv[1] = (char *)(uintptr_t) "--scan";
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)setsid();
@@ -159,6 +161,13 @@ child_kill(pid_t pid, int signum)
 {
 	if (pid > 1 && kill(pid, signum) == -1 && errno != ESRCH)
 		log_error("kill %d: %s", (int)pid, strerror(errno));
+}
+
+void
+child_kill_group(pid_t pid, int signum)
+{
+	if (pid > 1 && kill(-pid, signum) == -1 && errno != ESRCH)
+		log_error("kill group %d: %s", (int)pid, strerror(errno));
 }
 
 static struct child *

@@ -26,9 +26,10 @@ void children_renew(
     enum process process); /* stops it in order; it is started again with the settings now in effect */
 void children_stop(void (*on_stopped)(void)); /* everything ends, the recorder, the book last */
 
-/* Starts one process more (lodge-pam).  Gives its pid and the descriptor of its link; -1 and errno. */
+/* Starts one process more (lodge-pam, a scan).  Gives its pid and the descriptor of its link; -1 and errno. */
 pid_t child_start(enum process process, int *link);
 void child_kill(pid_t pid, int signum);
+void child_kill_group(pid_t pid, int signum); /* it and all that it started and that did not leave its group */
 
 /* Gives a connected pair of SOCK_SEQPACKET; -1 and errno. */
 int link_pair(int pair[2]);

@@ -4,10 +4,14 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/secret.h"
+#include "contract/roles.h"
 
 #define CONFIG_MAX (1024 * 1024) /* bytes */
+#define VAULT_KEY_DIGITS 64
+#define VAULT_KEY_FILE_MAX 128
 
 struct check {
 	const char *path;
@@ -98,15 +102,62 @@ check_file(struct check *c, const char *keyword, const char *path)
 		check_error(c, keyword, "%s may be read by others: chmod 0400 it", path);
 }
 
+static int
+digits_are_good(const struct secret *s)
+{
+	size_t len = s->len;
+
+	while (len > 0 && (s->at[len - 1] == '\n' || s->at[len - 1] == '\r' || s->at[len - 1] == ' '))
+		len--;
+	return (
+	    len == VAULT_KEY_DIGITS && strspn((const char *)s->at, "0123456789abcdefABCDEF") == VAULT_KEY_DIGITS);
+}
+
+static void
+check_vault_key(struct check *c, const char *keyword, const char *path)
+{
+	struct secret text;
+	int before = c->errors;
+
+	check_file(c, keyword, path);
+	if (c->errors > before)
+		return;
+	if (secret_read_file(&text, path, VAULT_KEY_FILE_MAX) == -1) {
+		if (errno != EACCES || geteuid() == 0) /* it is root's, and so is the house */
+			check_error(c, keyword, "%s: %s", path, strerror(errno));
+		return;
+	}
+	if (!digits_are_good(&text))
+		check_error(c, keyword,
+		    "%s holds no key: 64 hexadecimal digits, as openssl rand -hex 32 prints them", path);
+	secret_free(&text);
+}
+
+/* VaultKey may be missing: then no target of this site needs a secret.  VaultKeyOld is named for a reason. */
+static void
+check_vault(struct check *c, const struct settings *set)
+{
+	struct stat st;
+
+	if (set->vault_key != NULL && set->vault_key[0] != '\0' &&
+	    (stat(set->vault_key, &st) == 0 || errno != ENOENT))
+		check_vault_key(c, "VaultKey", set->vault_key);
+	if (set->vault_key_old != NULL && set->vault_key_old[0] != '\0')
+		check_vault_key(c, "VaultKeyOld", set->vault_key_old);
+}
+
+static void
+on_roles_error(void *ctx, const char *keyword, const char *why)
+{
+	check_error(ctx, keyword, "%s", why);
+}
+
 static void
 check_settings(struct check *c, const struct settings *set)
 {
-	const char *methods = set->authentication_methods;
+	struct roles roles;
 
-	if (methods != NULL && strcmp(methods, "publickey") != 0 &&
-	    strcmp(methods, "publickey,keyboard-interactive") != 0)
-		check_error(c, "AuthenticationMethods",
-		    "'%s' is neither publickey nor publickey,keyboard-interactive", methods);
+	(void)roles_read(&roles, set, on_roles_error, c);
 	words_each(c, "RecordingRecipients", set->recording_recipients, check_recipient);
 	words_each(c, "InputRecipients", set->input_recipients, check_recipient);
 	words_each(c, "ListenAddress", set->listen_address, check_address);
@@ -114,6 +165,7 @@ check_settings(struct check *c, const struct settings *set)
 	check_file(c, "UserCAKey", set->user_ca_key);
 	check_file(c, "LogKey", set->log_key);
 	check_file(c, "ReadingKey", set->reading_key);
+	check_vault(c, set);
 	if (set->disk_critical > set->disk_low)
 		check_error(c, "DiskCritical", "it is more than DiskLow");
 	if (set->penalty_least > set->penalty_most)

@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +16,7 @@
 #include "base/ring.h"
 #include "children.h"
 #include "house.h"
+#include "sources.h"
 
 #define KILL_SLACK_MS 2000 /* after hard_end: the third hand */
 #define EARLY_MAX 64       /* ends of processes whose birth was not told yet */
@@ -23,6 +26,7 @@ struct connection {
 	uint64_t conn;
 	char source[64];
 	uint16_t port;
+	struct source *from; /* NULL: let go, with the process */
 	/* The process. */
 	pid_t pid; /* 0: not born yet */
 	int gone;
@@ -40,6 +44,7 @@ static struct {
 	int status;
 } early[EARLY_MAX];
 static size_t early_next;
+static struct sources *sources;
 
 static struct connection *
 connection_find(uint64_t conn)
@@ -60,9 +65,19 @@ descriptor_copy(int fd)
 	return (copy);
 }
 
+/* Of its source: it counts no more. */
+static void
+connection_let_go(struct connection *c)
+{
+	if (c->from != NULL)
+		source_let_go(c->from, c->logged_in);
+	c->from = NULL;
+}
+
 static void
 connection_free(struct connection *c)
 {
+	connection_let_go(c);
 	timer_free(c->limit);
 	peer_close(c->peer);
 	if (c->ring != -1)
@@ -126,9 +141,24 @@ gone_post(const struct connection *c, enum process to)
 		peer_post(p, SESSION_GONE, session_gone, .conn = c->conn, .status = (uint32_t)c->status);
 }
 
+/* What a process dies of that does what it should not, or was made to (as sshd's signal_is_crash). */
+static int
+is_crash(int status)
+{
+	static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
+
+	for (size_t i = 0; WIFSIGNALED(status) && i < sizeof(crashes) / sizeof(crashes[0]); i++)
+		if (WTERMSIG(status) == crashes[i])
+			return (1);
+	return (0);
+}
+
 static void
 connection_gone(struct connection *c, int status)
 {
+	if (is_crash(status) && c->from != NULL)
+		source_harm(c->from, HARM_CRASH, clock_boot_ms());
+	connection_let_go(c);
 	c->gone = 1;
 	c->status = status;
 	timer_stop(c->limit);
@@ -149,10 +179,13 @@ on_limit(void *ctx)
 	if (c->gone)
 		return;
 	log_warning("session %" PRIu64 " from %s is past its limit: killed", c->conn, c->source);
-	if (c->pid != 0)
-		child_kill(c->pid, SIGKILL);
-	else
+	if (c->pid == 0) {
 		connection_gone(c, SIGKILL);
+		return;
+	}
+	if (!c->logged_in)
+		source_harm(c->from, HARM_GRACE, clock_boot_ms());
+	child_kill(c->pid, SIGKILL);
 }
 
 static void
@@ -175,8 +208,11 @@ on_session_closed(struct peer *p, const char *why, void *ctx)
 	if (*why != '\0')
 		log_error("the link to session %" PRIu64 " broke: %s", c->conn, why);
 	/* A process that closed its link has ended or must. */
-	if (c->pid != 0 && *why != '\0')
-		child_kill(c->pid, SIGKILL);
+	if (*why == '\0' || c->pid == 0)
+		return;
+	child_kill(c->pid, SIGKILL);
+	if (c->from != NULL)
+		source_harm(c->from, HARM_CRASH, clock_boot_ms()); /* it speaks what our code does not */
 }
 
 static int
@@ -209,37 +245,70 @@ connection_bear(struct connection *c)
 	return (0);
 }
 
-/* How many have not logged in, and how many there are. */
+/* One line before the version, which RFC 4253 4.2 allows, and the end. */
 static void
-connections_count(size_t *strangers, size_t *all)
+refuse(int fd, const char *source, const char *what)
 {
-	*strangers = *all = 0;
-	for (struct connection *c = house.connections; c != NULL; c = c->next) {
-		if (c->gone)
-			continue;
-		(*all)++;
-		if (!c->logged_in)
-			(*strangers)++;
+	char line[160];
+	int len = snprintf(line, sizeof(line), "lodge: %s (%s); wait\r\n", what, source);
+
+	(void)send(fd, line, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
+}
+
+/* A place for one connection more; NULL: it was refused. */
+static struct source *
+place_take(int fd, const char *source)
+{
+	static const char *const words[] = {
+	    [SOURCE_WAITS] = "too much went wrong with connections from one address",
+	    [SOURCE_STARTUPS] = "too many connections from one address that have not logged in",
+	    [SOURCE_CONNECTIONS] = "too many connections from one address",
+	    [SOURCES_STARTUPS] = "too many connections that have not logged in",
+	    [SOURCES_CONNECTIONS] = "too many connections",
+	};
+	struct source *from = source_of(sources, source);
+	int64_t now_ms = clock_boot_ms();
+	unsigned chance = 0, refused;
+	enum source_answer answer;
+
+	if (from == NULL) {
+		close(fd);
+		return (NULL);
 	}
+	if (getrandom(&chance, sizeof(chance), 0) != sizeof(chance))
+		chance = 0; /* the kernel has no chance to give: refused whenever it decides */
+	if ((answer = source_take(from, now_ms, chance % 100)) == SOURCE_TAKEN)
+		return (from);
+	if ((refused = source_tell(from, now_ms)) > 0)
+		log_warning("refused, %u from %s: %s; %zu not logged in, %zu in all, a wait of %" PRIi64 " ms",
+		    refused, source, words[answer], sources_strangers(sources), sources_connections(sources),
+		    source_waits_ms(from, now_ms));
+	refuse(fd, source, words[answer]);
+	return (NULL);
+}
+
+void
+connections_prepare(void)
+{
+	if ((sources = sources_new(&house.set)) == NULL)
+		log_fatal("out of memory");
 }
 
 void
 connections_accept(int fd, const char *source, uint16_t port)
 {
+	struct source *from = place_take(fd, source);
 	struct connection *c;
-	size_t strangers, all;
 
-	connections_count(&strangers, &all);
-	if (strangers >= (size_t)house.set.max_startups || all >= (size_t)house.set.max_connections) {
-		log_warning(
-		    "a connection from %s is refused: %zu not logged in, %zu in all", source, strangers, all);
-		close(fd);
+	if (from == NULL)
 		return;
-	}
 	if ((c = calloc(1, sizeof(*c))) == NULL) {
+		source_let_go(from, 0);
 		close(fd);
 		return;
 	}
+	c->from = from;
 	c->ring = c->filled = c->freed = -1;
 	c->port = port;
 	snprintf(c->source, sizeof(c->source), "%s", source);
@@ -310,7 +379,8 @@ connection_told(struct connection *c, const struct message *m)
 
 	switch (m->type) {
 	case MSG_LOGGED_IN:
-		c->logged_in = 1;
+		if (!c->logged_in++)
+			source_logged_in(c->from);
 		timer_after(c->limit, house.set.approval_timeout + KILL_SLACK_MS);
 		break;
 	case MSG_LEASE:
@@ -402,10 +472,7 @@ connections_kill_all(void)
 size_t
 connections_live(void)
 {
-	size_t strangers, all;
-
-	connections_count(&strangers, &all);
-	return (all);
+	return (sources_connections(sources));
 }
 
 size_t

@@ -10,7 +10,8 @@
 
 #include "contract/messages.h"
 
-/* A TCP connection (fd given) from source:port.  Refused silently (closed) past MaxStartups or MaxConnections. */
+void connections_prepare(void);
+/* A TCP connection (fd given) from source:port.  Refused with one line and closed past a limit of sources.h. */
 void connections_accept(int fd, const char *source, uint16_t port);
 
 /* A daemon came (back) to life: gives it its links and rings, and the connections theirs to it. */

@@ -26,8 +26,18 @@ static struct {
 	struct watch *watch;
 } doors[DOORS_MAX];
 static size_t door_count;
-static int control_fd = -1;
-static char control_path[108];
+
+/* The sockets on which `lodge` speaks to processes of the house. */
+static struct control {
+	enum process process;
+	const char *name; /* below RunDirectory */
+	int fd;
+	char path[108];
+} controls[] = {
+    {.process = PROCESS_POLICY, .name = "control", .fd = -1},
+    {.process = PROCESS_AUTH, .name = "secrets", .fd = -1},
+};
+#define CONTROLS (sizeof(controls) / sizeof(controls[0]))
 
 /* Makes a directory with this mode for user:group, or brings one that is there to it. */
 static void
@@ -86,21 +96,21 @@ lock_take(void)
 	/* fd stays open, and the lock with it, as long as this process lives. */
 }
 
+/* Anybody may speak there: the kernel tells the process behind it who does. */
 static void
-control_bind(void)
+control_bind(struct control *c)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 
-	if (snprintf(control_path, sizeof(control_path), "%s/control", house.set.run_directory) >=
-	    (int)sizeof(control_path))
-		log_fatal("RunDirectory: the path is too long for a socket (%zu bytes with /control)",
-		    sizeof(control_path) - 1);
-	memcpy(sun.sun_path, control_path, sizeof(sun.sun_path));
-	(void)unlink(control_path);
-	control_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (control_fd == -1 || bind(control_fd, (struct sockaddr *)&sun, sizeof(sun)) == -1 ||
-	    chmod(control_path, 0666) == -1 || listen(control_fd, BACKLOG) == -1)
-		log_fatal("%s: %s", control_path, strerror(errno));
+	if (snprintf(c->path, sizeof(c->path), "%s/%s", house.set.run_directory, c->name) >= (int)sizeof(c->path))
+		log_fatal("RunDirectory: the path is too long for a socket (%zu bytes with /%s)",
+		    sizeof(c->path) - 1, c->name);
+	memcpy(sun.sun_path, c->path, sizeof(sun.sun_path));
+	(void)unlink(c->path);
+	c->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (c->fd == -1 || bind(c->fd, (struct sockaddr *)&sun, sizeof(sun)) == -1 || chmod(c->path, 0666) == -1 ||
+	    listen(c->fd, BACKLOG) == -1)
+		log_fatal("%s: %s", c->path, strerror(errno));
 }
 
 void
@@ -108,13 +118,17 @@ doors_prepare(void)
 {
 	directories_make();
 	lock_take();
-	control_bind();
+	for (size_t i = 0; i < CONTROLS; i++)
+		control_bind(&controls[i]);
 }
 
 int
-doors_control(void)
+doors_control(enum process process)
 {
-	return (control_fd);
+	for (size_t i = 0; i < CONTROLS; i++)
+		if (controls[i].process == process)
+			return (controls[i].fd);
+	return (-1);
 }
 
 static int
@@ -218,9 +232,11 @@ doors_close(void)
 		close(doors[i].fd);
 	}
 	door_count = 0;
-	if (control_fd != -1) {
-		close(control_fd);
-		(void)unlink(control_path);
-		control_fd = -1;
+	for (size_t i = 0; i < CONTROLS; i++) {
+		if (controls[i].fd == -1)
+			continue;
+		close(controls[i].fd);
+		(void)unlink(controls[i].path);
+		controls[i].fd = -1;
 	}
 }

@@ -2,11 +2,14 @@
 #ifndef GATEWAY_DOORS_H
 #define GATEWAY_DOORS_H
 
+#include "contract/messages.h"
+
 void doors_prepare(
-    void);             /* directories, the lock against a second gateway, the control socket; or the process ends */
+    void); /* directories, the lock against a second gateway, the sockets for `lodge`; or the process ends */
 void doors_bind(void); /* the ssh port on every address; or the process ends */
 void doors_open(void); /* from now on connections are accepted */
 void doors_close(void);
-int doors_control(void); /* the control socket, lent */
+/* The socket for `lodge` that this process listens on (policy, auth), lent. */
+int doors_control(enum process process);
 
 #endif

@@ -19,7 +19,9 @@
 #include "connections.h"
 #include "doors.h"
 #include "house.h"
+#include "scans.h"
 #include "talks.h"
+#include "vault_key.h"
 
 #define LIVE_TABLE_BYTES (4 * 1024 * 1024) /* auth's table of live connections */
 #define END_STEP_MS 100
@@ -145,13 +147,13 @@ daemons_link(enum process process)
 }
 
 static void
-copy_post(enum process process, int fd)
+copy_post(enum process process, enum message_type type, int fd)
 {
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 
 	if (copy == -1)
 		log_fatal("no descriptor left: %s", strerror(errno));
-	if (process == PROCESS_AUTH)
+	if (type == MSG_MEMORY)
 		peer_post_fd(children_peer(process), copy, MEMORY, memory, .what = MEMORY_LIVE);
 	else
 		peer_post_fd(children_peer(process), copy, CONTROL, control, .none = 0);
@@ -160,12 +162,14 @@ copy_post(enum process process, int fd)
 static void
 on_ready(enum process process)
 {
-	if (process == PROCESS_AUTH)
-		copy_post(process, live_table);
+	if (process == PROCESS_AUTH) {
+		copy_post(process, MSG_MEMORY, live_table);
+		vault_keys_post(children_peer(process));
+	}
 	daemons_link(process);
 	connections_relink(process);
-	if (process == PROCESS_POLICY)
-		copy_post(process, doors_control());
+	if (doors_control(process) != -1)
+		copy_post(process, MSG_CONTROL, doors_control(process));
 	if (!house.open && children_all_ready()) {
 		house.open = 1;
 		doors_open();
@@ -180,6 +184,8 @@ on_gone(enum process process)
 		connections_parent_gone();
 	if (process == PROCESS_AUTH)
 		talks_end_all();
+	if (process == PROCESS_POLICY)
+		scans_end_all();
 }
 
 static void
@@ -187,6 +193,8 @@ on_message(enum process process, struct message *m)
 {
 	if (m->type == MSG_PAM_WANTED)
 		talk_begin(m->pam_wanted.ask);
+	else if (m->type == MSG_SCAN_BEGIN)
+		scan_begin(m->scan_begin.scan);
 	else
 		connections_message(process, m);
 }
@@ -194,14 +202,21 @@ on_message(enum process process, struct message *m)
 static void
 on_reaped(pid_t pid, int status)
 {
-	if (!talk_reaped(pid))
+	if (!talk_reaped(pid) && !scan_reaped(pid))
 		(void)connections_reaped(pid, status);
 }
 
 static void
-on_stopped(void)
+on_empty(void)
 {
 	loop_stop(house.loop);
+}
+
+/* PAM sessions close by themselves once auth is gone. */
+static void
+on_stopped(void)
+{
+	talks_wait(on_empty);
 }
 
 /* The end, step by step: no new connection; sessions say farewell; the recorder seals; then the daemons. */
@@ -218,6 +233,7 @@ on_end_step(void *ctx)
 		return;
 	}
 	talks_end_all();
+	scans_end_all();
 	children_stop(on_stopped);
 }
 
@@ -282,6 +298,7 @@ house_prepare(void)
 	    loop_on_signal(house.loop, SIGINT, on_end_signal, NULL) == -1 ||
 	    loop_on_signal(house.loop, SIGHUP, on_hup, NULL) == -1)
 		log_fatal("signals cannot be caught");
+	connections_prepare();
 	house.last_conn = (uint64_t)clock_wall_ms() << 20;
 }
 

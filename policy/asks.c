@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "keys.h"
 #include "outbox.h"
+#include "targets.h"
 #include "times.h"
 #include "verb.h"
 #include "walk.h"
@@ -161,6 +162,7 @@ asking_decide(struct connection *c, struct asking *a, struct facts_held *h)
 	facts_load(c->policy, h, c->visitor.person, a->target, a->account);
 	h->facts.source = c->source;
 	h->facts.fingerprint = c->visitor.fingerprint;
+	h->facts.code = code_of(c->visitor.factors);
 	if (need_of((unsigned)a->kind, &h->facts.need) == -1)
 		abort(); /* on_ask let no other in */
 	if (a->kind == ASK_FORWARD)
@@ -506,8 +508,11 @@ tell_yes(struct connection *c, struct question *q, const struct asking *a)
 {
 	struct policy *p = c->policy;
 	struct grant g = {.id = a->grant};
+	struct target t = {.port = 0};
 	struct wire keys = {.at = NULL};
 
+	TEXT_COPY(t.name, a->target);
+	(void)must(p, target_get(p->store, &t)); /* removed just now: its grant is revoked, and says so */
 	if (a->kind != ASK_FORWARD)
 		host_keys_put(p, a->target, &keys);
 	if (must(p, grant_get(p->store, &g)) == 0)
@@ -515,8 +520,8 @@ tell_yes(struct connection *c, struct question *q, const struct asking *a)
 	peer_post(c->session, VERDICT, verdict, .ask = q->ask, .verdict = VERDICT_ALLOW, .reason = REASON_NONE,
 	    .request = (uint64_t)a->request, .grant = (uint64_t)a->grant, .stream = (uint32_t)a->stream,
 	    .target = bytes_text(a->target), .account = bytes_text(a->account), .host_keys = wire_bytes(&keys),
-	    .until_wall_ms = g.ends_at, .capabilities = (uint32_t)g.capabilities, .login = TARGET_CERTIFICATE,
-	    .algorithms = bytes_text(""));
+	    .until_wall_ms = g.ends_at, .capabilities = (uint32_t)g.capabilities,
+	    .login = (uint8_t)target_login(&t), .algorithms = bytes_text(t.legacy));
 	wire_free(&keys);
 	q->told_yes = 1;
 }

@@ -67,8 +67,7 @@ speaker_fill(struct policy *p, struct speaker *who, const struct person *person)
 	facts_free(&h);
 }
 
-/* Who the kernel says that is; -1: nobody of ours. */
-static int
+int
 speaker_of(struct policy *p, uint32_t uid, struct speaker *who)
 {
 	struct rows found;

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "deadlines.h"
+#include "fresh.h"
 #include "outbox.h"
 #include "walk.h"
 
@@ -202,6 +203,7 @@ next_look(struct policy *p)
 void
 deadlines_look(struct policy *p)
 {
+	int64_t lapses, looks;
 	struct rows live;
 	int turned, changed;
 
@@ -218,7 +220,9 @@ deadlines_look(struct policy *p)
 		if (rows_at(&live, grant, i)->state == STATE_EXPIRED)
 			grant_cut(p, rows_at(&live, grant, i), REASON_WINDOW_ENDED, "");
 	rows_free(&live);
-	timer_set(p->timer, next_look(p));
+	lapses = fresh_lapse(p);
+	looks = next_look(p);
+	timer_set(p->timer, lapses < looks ? lapses : looks);
 	if (changed != 0)
 		policy_advance(p);
 }

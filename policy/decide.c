@@ -6,6 +6,7 @@
 #include "decide.h"
 #include "forwards.h"
 #include "networks.h"
+#include "targets.h"
 #include "times.h"
 
 /* One rule: gives REASON_NONE when it is passed, and says in text what it saw. */
@@ -144,6 +145,74 @@ rule_account(const struct facts *f, char text[DECIDE_TEXT])
 	return (REASON_NONE);
 }
 
+/* Of a forward nothing is wanted that concerns the target's own ssh. */
+static enum reason
+rule_host_key(const struct facts *f, char text[DECIDE_TEXT])
+{
+	if (f->need.forward != NULL) {
+		say(text, "a forward shows none");
+		return (REASON_NONE);
+	}
+	if (f->host_keys == 0) {
+		say(text, "no host key of %s is pinned: target scan %s, and the operator pins it", f->target->name,
+		    f->target->name);
+		return (REASON_HOST_KEY);
+	}
+	say(text, "%zu pinned", f->host_keys);
+	return (REASON_NONE);
+}
+
+static enum reason
+rule_login(const struct facts *f, char text[DECIDE_TEXT])
+{
+	char until[TIMES_TEXT];
+
+	if (f->need.forward != NULL) {
+		say(text, "a forward logs in nowhere");
+		return (REASON_NONE);
+	}
+	if (!target_is_old(f->target)) {
+		say(text, "by %s, nothing old", target_login_word(target_login(f->target)));
+		return (REASON_NONE);
+	}
+	moment_print(f->target->legacy_until, until);
+	if (f->wall_ms < f->target->legacy_until) {
+		say(text, "what is old in it is allowed until %s", until);
+		return (REASON_NONE);
+	}
+	say(text,
+	    "what is old in %s was allowed until %s; the operator may say longer: target change %s --legacy-until",
+	    f->target->name, until, f->target->name);
+	return (REASON_LEGACY_ENDED);
+}
+
+enum code_kind
+code_of(int64_t factors)
+{
+	if (factors == 0)
+		return (CODE_UNKNOWN);
+	return ((factors & FACTOR_GRACE) == 0 || (factors & FACTOR_FRESH) != 0 ? CODE_OWN : CODE_EARLIER);
+}
+
+static enum reason
+rule_code(const struct facts *f, char text[DECIDE_TEXT])
+{
+	if (!f->target->fresh_code) {
+		say(text, "no code of its own is wanted");
+		return (REASON_NONE);
+	}
+	if (f->code == CODE_EARLIER) {
+		say(text, "%s wants a code of its own, and this connection rides on an earlier one",
+		    f->target->name);
+		return (REASON_FRESH_CODE);
+	}
+	say(text,
+	    f->code == CODE_OWN ? "%s wants a code of its own, and has it"
+	                        : "%s wants a code of its own; no connection to judge",
+	    f->target->name);
+	return (REASON_NONE);
+}
+
 static enum reason
 rule_shelf(const struct facts *f, char text[DECIDE_TEXT])
 {
@@ -167,6 +236,9 @@ static const struct {
     {"role", rule_role},
     {"target", rule_target},
     {"account", rule_account},
+    {"host key", rule_host_key},
+    {"login", rule_login},
+    {"code", rule_code},
     {"recording", rule_shelf},
 };
 #define RULES (sizeof(rules) / sizeof(rules[0]))

@@ -16,6 +16,10 @@
 #define DECIDE_OPEN_REQUESTS 20    /* unanswered requests of one person, at most */
 #define DECIDE_TEXT 512
 
+/* How this connection came by its code: a target may want one of its own (MFAGrace lets others ride on an earlier one). */
+enum code_kind { CODE_UNKNOWN, CODE_OWN, CODE_EARLIER };
+enum code_kind code_of(int64_t factors); /* bits of enum factor; 0: no connection to judge */
+
 /* Everything that counts.  All pointers lent; NULL where there is no such row. */
 struct facts {
 	/* now */
@@ -27,8 +31,10 @@ struct facts {
 	const struct vendor *vendor; /* the person's, when that names one */
 	const char *source;      /* numeric address; "" for nobody's connection (explain on the box): not checked */
 	const char *fingerprint; /* key of the login; "" as above */
+	enum code_kind code;
 	/* what */
 	const struct target *target;
+	size_t host_keys;    /* of the target, pinned */
 	const char *account; /* "": the target's first */
 	struct need need;    /* of this channel.  A forward is never waited for, nor asked about. */
 	enum { ASKER_LEAVES, ASKER_WAITS } patience;

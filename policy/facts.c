@@ -8,7 +8,7 @@ void
 facts_load(struct policy *p, struct facts_held *h, const char *login, const char *target, const char *account)
 {
 	struct facts *f = &h->facts;
-	struct rows open;
+	struct rows open, keys;
 
 	*h = (struct facts_held){.facts = {.source = "", .fingerprint = ""}};
 	TEXT_COPY(h->person.login, login);
@@ -19,6 +19,8 @@ facts_load(struct policy *p, struct facts_held *h, const char *login, const char
 	                ? &h->vendor
 	                : NULL;
 	f->target = must(p, target_get(p->store, &h->target)) ? &h->target : NULL;
+	f->host_keys = (size_t)must(p, store_list(p->store, QUERY_KEYS_OF_TARGET, &keys, ARG_TEXT(h->target.name)));
+	rows_free(&keys);
 	if (f->target == NULL || account_resolve(h->target.accounts, account, h->account) == -1)
 		TEXT_COPY(h->account, account);
 	f->account = h->account;

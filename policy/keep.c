@@ -123,23 +123,47 @@ keep_key_show(struct verb *v, struct sheet *s, const char *fingerprint, const ch
 
 /* ---- the life ---- */
 
+/* Of a key its fingerprint, and what stands before it; of anything else the beginning. */
+static void
+value_print(const char *option, const char *value, char to[ROW_FINGERPRINT + KEY_OPTIONS_TEXT])
+{
+	char options[KEY_OPTIONS_TEXT] = "", why[KEY_WHY];
+	int is_key = strstr(option, "-key") != NULL;
+	struct key_read key;
+
+	if (is_key && key_read_person(&key, value, why) == 0)
+		key_options_print(&key.options, options);
+	else if (!is_key || key_read(&key, value) == -1) {
+		text_clean(to, 96, bytes_text(value));
+		return;
+	}
+	(void)snprintf(to, ROW_FINGERPRINT + KEY_OPTIONS_TEXT, "%s%s%s", key.fingerprint,
+	    options[0] == '\0' ? "" : " ", options);
+}
+
 /* What was typed, short, for the book: options and what they were set to. */
 static void
 options_print(const struct call *c, char *to, size_t size)
 {
 	struct text all = {.at = NULL};
-	struct key_read key;
-	char value[96];
+	char value[ROW_FINGERPRINT + KEY_OPTIONS_TEXT];
 
 	for (size_t i = 0; i < c->value_count; i++) {
-		if (strstr(c->value[i].option, "-key") != NULL && key_read(&key, c->value[i].value) == 0)
-			TEXT_COPY(value, key.fingerprint);
-		else
-			text_clean(value, sizeof(value), bytes_text(c->value[i].value));
+		value_print(c->value[i].option, c->value[i].value, value);
 		text_add(&all, "%s%s %s", i == 0 ? "" : " ", c->value[i].option, value);
 	}
 	text_clean(to, size, bytes_of(all.at, all.len));
 	text_free(&all);
+}
+
+int
+keep_may(struct keeping *k)
+{
+	if (k->v->who.vendor[0] == '\0')
+		return (verb_is_fresh(k->v));
+	verb_refuse_noted(
+	    k->v, REASON_OWN_VENDOR, 0, "a vendor's own people change nothing of vendors, people and targets");
+	return (-1);
 }
 
 /* May this speaker write at all, and are the words whole?  -1: refused. */
@@ -150,19 +174,14 @@ keep_examine(struct keeping *k, const struct kind *kind)
 	int options = k->act == ACT_ADD || k->act == ACT_CHANGE;
 
 	if (!options && v->call.value_count > 0) {
-		verb_usage(v, "%s %s takes no options", kind->noun, acts[k->act]);
+		verb_usage(v, "%s %s takes no options", kind->noun, k->word);
 		return (-1);
 	}
 	if (k->act == ACT_CHANGE && v->call.value_count == 0) {
 		verb_usage(v, "change what? see: help %s", kind->noun);
 		return (-1);
 	}
-	if (v->who.vendor[0] != '\0') {
-		verb_refuse_noted(
-		    v, REASON_OWN_VENDOR, 0, "a vendor's own people change nothing of vendors, people and targets");
-		return (-1);
-	}
-	if (verb_is_fresh(v) == -1 || (options && kind->read(k) == -1) ||
+	if (keep_may(k) == -1 || (options && kind->read(k) == -1) ||
 	    (kind->examine != NULL && kind->examine(k) == -1))
 		return (-1);
 	return (0);
@@ -222,7 +241,7 @@ keep_find(struct keeping *k, const struct kind *kind)
 	int found;
 
 	if (v->call.argument_count < 2) {
-		verb_usage(v, "which %s? %s %s NAME", kind->noun, kind->noun, acts[k->act]);
+		verb_usage(v, "which %s? %s %s NAME", kind->noun, kind->noun, k->word);
 		return (-1);
 	}
 	k->name = v->call.argument[1];
@@ -248,29 +267,51 @@ keep_find(struct keeping *k, const struct kind *kind)
 }
 
 static void
-keep(struct verb *v, const struct kind *kind)
+keep_list(struct verb *v, const struct kind *kind)
 {
-	struct keeping k = {.v = v};
-	struct sheet *s;
+	struct sheet *s = sheet_new();
 	char none[64];
 
-	while (k.act < ACT_COUNT && strcmp(acts[k.act], v->call.argument[0]) != 0)
+	kind->list(v, s);
+	(void)snprintf(none, sizeof(none), "there is none yet; see: help %s", kind->noun);
+	sheet_table(s, v->form, v->columns, none, &v->out);
+	sheet_free(s);
+}
+
+static const struct act_of_one *
+act_own(const struct kind *kind, const char *word)
+{
+	for (const struct act_of_one *own = kind->own; own != NULL && own->word != NULL; own++)
+		if (strcmp(own->word, word) == 0)
+			return (own);
+	return (NULL);
+}
+
+static void
+keep(struct verb *v, const struct kind *kind)
+{
+	struct keeping k = {.v = v, .word = v->call.argument[0]};
+	const struct act_of_one *own = act_own(kind, k.word);
+
+	while (k.act < ACT_COUNT && strcmp(acts[k.act], k.word) != 0)
 		k.act++;
-	if (k.act == ACT_COUNT) {
+	if (k.act == ACT_COUNT && own == NULL) {
 		verb_usage(v, "%s takes: %s", kind->noun, command_arguments(v->call.command));
 		return;
 	}
 	if (k.act == ACT_LIST) {
-		s = sheet_new();
-		kind->list(v, s);
-		(void)snprintf(none, sizeof(none), "there is none yet; see: help %s", kind->noun);
-		sheet_table(s, v->form, v->columns, none, &v->out);
-		sheet_free(s);
+		keep_list(v, kind);
+		return;
+	}
+	if (own != NULL && v->call.value_count > 0) {
+		verb_usage(v, "%s %s takes no options", kind->noun, k.word);
 		return;
 	}
 	if (keep_find(&k, kind) == -1)
 		return;
-	if (k.act == ACT_SHOW)
+	if (own != NULL)
+		own->run(&k);
+	else if (k.act == ACT_SHOW)
 		kind->show(&k);
 	else
 		keep_change(&k, kind);

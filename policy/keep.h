@@ -13,12 +13,19 @@ enum act { ACT_LIST, ACT_ADD, ACT_SHOW, ACT_CHANGE, ACT_SUSPEND, ACT_RESUME, ACT
 
 struct keeping {
 	struct verb *v;
-	enum act act;
+	enum act act;     /* of an act that one kind alone has: ACT_COUNT */
+	const char *word; /* of the act */
 	const char *name; /* of whom or what */
 	struct vendor vendor;
 	struct person person, before;
 	struct target target;
 	struct rows ended; /* grants that keep_grants_end looked through; those it revoked are so */
+};
+
+/* An act that one kind alone has.  Who or what is named is there, and theirs to see; nothing is written yet. */
+struct act_of_one {
+	const char *word;
+	void (*run)(struct keeping *k);
 };
 
 /* Those that give an int: -1 refused, or wrong words, and said so. */
@@ -37,8 +44,14 @@ struct kind {
 	const char *(*vendor_of)(const struct keeping *k);
 	void (*list)(struct verb *v, struct sheet *s);
 	void (*show)(struct keeping *k);
+	const struct act_of_one *own; /* the last has no word; NULL: it has none */
 };
 extern const struct kind kind_vendor, kind_person, kind_target;
+
+/* Before anything of them is changed: a vendor's own people never do, and deciding wants a code of its own.  -1: refused, or waits. */
+int keep_may(struct keeping *k);
+/* Who keeps whom (above), for a person who becomes `now` and was `before` (role ROLE_NONE: nobody).  NULL: they may; else why not. */
+const char *keep_person_refusal(const struct speaker *who, const struct person *before, const struct person *now);
 
 /* Options into fields; a field stays as it was when its option is not given. */
 int keep_date(struct verb *v, const char *option, int64_t *ms); /* "never": 0 */

@@ -5,9 +5,9 @@
 
 #include "asks.h"
 #include "base/clock.h"
+#include "invites.h"
 #include "keep.h"
-#include "keys.h"
-#include "networks.h"
+#include "person_keys.h"
 #include "times.h"
 #include "walk.h"
 
@@ -90,25 +90,68 @@ person_vendor_read(struct keeping *k)
 	return (-1);
 }
 
-/* Separation of duties among those who keep the books; see the head of this file.  -1: refused. */
+/* Whom PAM asks for; a name that every PAM module and its files can carry.  -1: refused. */
+static int
+pam_user_read(struct keeping *k)
+{
+	const char *value = call_value(&k->v->call, "--pam-user");
+
+	if (value == NULL)
+		return (0);
+	if (value[0] == '\0' || strcmp(value, "none") == 0) {
+		k->person.pam_user[0] = '\0';
+		return (0);
+	}
+	if (strlen(value) >= sizeof(k->person.pam_user) || strpbrk(value, " \t/:") != NULL || value[0] == '-' ||
+	    !text_is_clean(value)) {
+		verb_usage(k->v,
+		    "--pam-user %.80s: at most %zu bytes without blanks, slashes and colons, not beginning with "
+		    "a hyphen; or none: their login",
+		    value, sizeof(k->person.pam_user) - 1);
+		return (-1);
+	}
+	if (strcmp(value, "root") == 0) {
+		verb_usage(k->v, "--pam-user root: nobody is asked for root's password here");
+		return (-1);
+	}
+	TEXT_COPY(k->person.pam_user, value);
+	return (0);
+}
+
+/* Words that mean something of their own in a login name, or in the book. */
+static int
+login_read(struct keeping *k)
+{
+	if (k->act != ACT_ADD || (strcmp(k->name, "invite") != 0 && strcmp(k->name, "root") != 0))
+		return (0);
+	verb_usage(k->v, "%s: nobody can have that name: it stands for %s", k->name,
+	    strcmp(k->name, "root") == 0 ? "the operator on the box" : "whoever comes by an invitation");
+	return (-1);
+}
+
+const char *
+keep_person_refusal(const struct speaker *who, const struct person *before, const struct person *now)
+{
+	if (who->role == ROLE_OPERATOR)
+		return (NULL);
+	if (strcmp(who->login, now->login) == 0)
+		return ("nobody changes what is known of themselves");
+	if (now->role != ROLE_ENGINEER || (before->role != ROLE_NONE && before->role != ROLE_ENGINEER) ||
+	    now->uid != before->uid)
+		return ("managers keep engineers; other roles and --uid are the operator's, on the box");
+	return (NULL);
+}
+
+/* Separation of duties among those who keep the books; see keep.h.  -1: refused. */
 static int
 person_examine(struct keeping *k)
 {
-	struct verb *v = k->v;
+	const char *why = keep_person_refusal(&k->v->who, &k->before, &k->person);
 
-	if (v->who.role == ROLE_OPERATOR)
+	if (why == NULL)
 		return (0);
-	if (strcmp(v->who.login, k->person.login) == 0) {
-		verb_refuse_noted(v, REASON_ROLE, 0, "nobody changes what is known of themselves");
-		return (-1);
-	}
-	if (k->person.role != ROLE_ENGINEER || (k->before.role != ROLE_NONE && k->before.role != ROLE_ENGINEER) ||
-	    k->person.uid != k->before.uid) {
-		verb_refuse_noted(v, REASON_ROLE, 0,
-		    "managers keep engineers; other roles and --uid are the operator's, on the box");
-		return (-1);
-	}
-	return (0);
+	verb_refuse_noted(k->v, REASON_ROLE, 0, why);
+	return (-1);
 }
 
 static int
@@ -116,66 +159,12 @@ person_read(struct keeping *k)
 {
 	struct person *w = &k->person;
 
-	if (role_read(k) == -1 || uid_read(k) == -1 || person_vendor_read(k) == -1 ||
-	    keep_text(k->v, "--name", w->name, sizeof(w->name)) == -1 ||
+	if (login_read(k) == -1 || role_read(k) == -1 || uid_read(k) == -1 || pam_user_read(k) == -1 ||
+	    person_vendor_read(k) == -1 || keep_text(k->v, "--name", w->name, sizeof(w->name)) == -1 ||
 	    keep_date(k->v, "--until", &w->valid_until) == -1 ||
 	    keep_networks(k->v, w->networks, sizeof(w->networks)) == -1)
 		return (-1);
 	return (0);
-}
-
-/* Keys that --key gives; *bad names the first one that is none. */
-static int
-person_keys_add(struct keeping *k)
-{
-	struct policy *p = k->v->policy;
-	struct key_read read;
-	struct rows others;
-	const char *line;
-
-	for (size_t i = 0; (line = call_value_at(&k->v->call, "--key", i)) != NULL; i++) {
-		struct person_key key = {.added = clock_wall_ms()};
-
-		if (key_read(&read, line) == -1) {
-			verb_usage(k->v,
-			    "--key %.40s...: not a public key as in authorized_keys (ed25519, ecdsa, rsa, sk-; no "
-			    "options)",
-			    line);
-			return (-1);
-		}
-		must(p, store_list(p->store, QUERY_KEYS_OF_FINGERPRINT, &others, ARG_TEXT(read.fingerprint)));
-		if (others.count > 0) {
-			verb_refuse(k->v, REASON_STATE, "the key %s is %s's already", read.fingerprint,
-			    rows_at(&others, person_key, 0)->login);
-			rows_free(&others);
-			return (-1);
-		}
-		rows_free(&others);
-		TEXT_COPY(key.login, k->person.login);
-		TEXT_COPY(key.fingerprint, read.fingerprint);
-		TEXT_COPY(key.type, read.type);
-		TEXT_COPY(key.blob, read.blob);
-		TEXT_COPY(key.comment, read.comment);
-		must(p, person_key_add(p->store, &key));
-	}
-	return (0);
-}
-
-static int
-person_key_take_away(struct keeping *k)
-{
-	const char *fingerprint = call_value(&k->v->call, "--remove-key");
-	struct person_key key = {.added = 0};
-
-	if (fingerprint == NULL)
-		return (0);
-	TEXT_COPY(key.login, k->person.login);
-	TEXT_COPY(key.fingerprint, fingerprint);
-	if (must(k->v->policy, person_key_remove(k->v->policy->store, &key)) == 1)
-		return (0);
-	verb_refuse(k->v, REASON_NOT_FOUND, "%s has no key %.80s; see: person show %s", k->person.login,
-	    fingerprint, k->person.login);
-	return (-1);
 }
 
 static int
@@ -184,11 +173,7 @@ person_write(struct keeping *k)
 	struct store *s = k->v->policy->store;
 
 	must(k->v->policy, k->act == ACT_ADD ? person_add(s, &k->person) : person_set(s, &k->person));
-	if (k->act == ACT_ADD && call_value(&k->v->call, "--remove-key") != NULL) {
-		verb_usage(k->v, "--remove-key: they have none yet");
-		return (-1);
-	}
-	return (person_key_take_away(k) == -1 ? -1 : person_keys_add(k));
+	return (person_keys_write(k));
 }
 
 static int
@@ -217,10 +202,8 @@ person_take_away(struct keeping *k)
 		questions_answer(p, r, REASON_UNKNOWN_PERSON, "", p->event_last);
 	}
 	rows_free(&found);
-	must(p, store_list(p->store, QUERY_KEYS_OF_PERSON, &found, ARG_TEXT(k->person.login)));
-	for (size_t i = 0; i < found.count; i++)
-		must(p, person_key_remove(p->store, rows_at(&found, person_key, i)));
-	rows_free(&found);
+	person_keys_remove(p, k->person.login);
+	invites_void(p, k->person.login);
 	return (must(p, person_remove(p->store, &k->person)));
 }
 
@@ -261,6 +244,7 @@ person_row(struct sheet *s, const struct person *w, int is_show)
 	    s, "state", is_show ? "State" : "STATE", keep_state(w->suspended, w->valid_from, w->valid_until));
 	(is_show ? sheet_moment : sheet_when)(s, "until", is_show ? "Until" : "UNTIL", w->valid_until);
 	sheet_text(s, "uid", is_show ? "Unix id" : "UID", uid);
+	sheet_text(s, "pam_user", is_show ? "For PAM" : "", w->pam_user);
 	sheet_text(s, "name", is_show ? "Name" : "NAME", w->name);
 	sheet_text(s, "networks", is_show ? "Networks" : "", w->networks);
 }
@@ -277,26 +261,63 @@ person_list(struct verb *v, struct sheet *s)
 	rows_free(&found);
 }
 
+/* An invitation that waits for them: until when, and whose. */
+static void
+invite_row(struct policy *p, struct sheet *s, const char *login)
+{
+	char until[TIMES_TEXT], text[TIMES_TEXT + ROW_NAME + 16];
+	struct invite i;
+
+	if (!invite_pending(p, login, &i))
+		return;
+	moment_print(i.expires_at, until);
+	(void)snprintf(text, sizeof(text), "until %s, by %s", until, i.made_by);
+	sheet_shown(s, "invited_by", "Invited", i.made_by, text);
+	sheet_moment(s, "invited", "", i.made_at);
+	sheet_moment(s, "invited_until", "", i.expires_at);
+}
+
 static void
 person_show(struct keeping *k)
 {
-	struct sheet *s = sheet_new();
-	struct text all = {.at = NULL};
-	struct rows keys;
+	struct sheet *s = sheet_new(), *keys = sheet_new();
+	struct verb *v = k->v;
 
 	person_row(s, &k->person, 1);
-	must(k->v->policy, store_list(k->v->policy->store, QUERY_KEYS_OF_PERSON, &keys, ARG_TEXT(k->person.login)));
-	for (size_t i = 0; i < keys.count; i++) {
-		const struct person_key *key = rows_at(&keys, person_key, i);
-
-		keep_key_show(k->v, s, key->fingerprint, key->type, key->comment, &all);
+	invite_row(v->policy, s, k->person.login);
+	person_keys_rows(v->policy, k->person.login, keys);
+	sheet_rows(s, "keys", keys);
+	sheet_lines(s, v->form, &v->out);
+	if (v->form == SHEET_TEXT) {
+		text_put(&v->out, "\n");
+		sheet_table(
+		    keys, SHEET_TEXT, v->columns, "no key; see: person change --key, person invite", &v->out);
 	}
-	sheet_list(s, "keys", all.at == NULL ? "" : all.at);
-	sheet_lines(s, k->v->form, &k->v->out);
-	text_free(&all);
-	rows_free(&keys);
+	sheet_free(keys);
 	sheet_free(s);
 }
+
+/* ---- acts of their own ---- */
+
+static void
+person_invite(struct keeping *k)
+{
+	if (keep_may(k) == 0 && person_examine(k) == 0)
+		invite_make(k->v, &k->person);
+}
+
+/* A secret is shown; policy never sees one. */
+static void
+person_enrol(struct keeping *k)
+{
+	verb_refuse(k->v, REASON_ROLE,
+	    "a secret for codes is not shown through this door: on the box, lodge person enrol %s; or from here, "
+	    "person invite %s",
+	    k->name, k->name);
+}
+
+static const struct act_of_one acts_of_person[] = {
+    {"invite", person_invite}, {"enrol", person_enrol}, {NULL, NULL}};
 
 static const char *
 person_vendor(const struct keeping *k)
@@ -305,4 +326,5 @@ person_vendor(const struct keeping *k)
 }
 
 const struct kind kind_person = {"person", EVENT_PERSON_CHANGED, person_load, person_read, person_examine,
-    person_write, person_take_away, person_suspend, person_cut, person_vendor, person_list, person_show};
+    person_write, person_take_away, person_suspend, person_cut, person_vendor, person_list, person_show,
+    acts_of_person};

@@ -120,4 +120,4 @@ vendor_vendor(const struct keeping *k)
 }
 
 const struct kind kind_vendor = {"vendor", EVENT_VENDOR_CHANGED, vendor_load, vendor_read, NULL, vendor_write,
-    vendor_take_away, vendor_suspend, vendor_cut, vendor_vendor, vendor_list, vendor_show};
+    vendor_take_away, vendor_suspend, vendor_cut, vendor_vendor, vendor_list, vendor_show, NULL};

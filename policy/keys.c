@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "contract/messages.h"
 #include "keys.h"
 
 size_t
@@ -54,33 +55,72 @@ word_take(const char **p, char *to, size_t size)
 	return (0);
 }
 
-static int
-type_is_known(const char *type)
-{
-	static const char *const known[] = {"ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384",
-	    "ecdsa-sha2-nistp521", "ssh-rsa", "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com"};
+#define RSA_BITS_LEAST 2048 /* what auth takes as well */
+#define RSA_BITS_MOST 8192
 
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (strcmp(known[i], type) == 0)
-			return (1);
-	return (0);
+/* One row for each kind of key: what its blob holds behind the type (RFC 4253 6.6, RFC 5656 3.1, RFC 8709 4, PROTOCOL.u2f). */
+static const struct kind {
+	const char *type;
+	enum { SHAPE_ED25519, SHAPE_ECDSA, SHAPE_RSA } shape;
+	const char *curve;
+	size_t point; /* bytes of the public key */
+	int is_token; /* its application stands behind that */
+} kinds[] = {
+    {"ssh-ed25519", SHAPE_ED25519, NULL, 32, 0},
+    {"ecdsa-sha2-nistp256", SHAPE_ECDSA, "nistp256", 65, 0},
+    {"ecdsa-sha2-nistp384", SHAPE_ECDSA, "nistp384", 97, 0},
+    {"ecdsa-sha2-nistp521", SHAPE_ECDSA, "nistp521", 133, 0},
+    {"ssh-rsa", SHAPE_RSA, NULL, 0, 0},
+    {"sk-ssh-ed25519@openssh.com", SHAPE_ED25519, NULL, 32, 1},
+    {"sk-ecdsa-sha2-nistp256@openssh.com", SHAPE_ECDSA, "nistp256", 65, 1},
+};
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+static const struct kind *
+kind_of(const char *type)
+{
+	for (size_t i = 0; i < KINDS; i++)
+		if (strcmp(kinds[i].type, type) == 0)
+			return (&kinds[i]);
+	return (NULL);
 }
 
-int
-key_read(struct key_read *k, const char *line)
+static int
+fail(char why[KEY_WHY], const char *words)
+{
+	(void)snprintf(why, KEY_WHY, "%s", words);
+	return (-1);
+}
+
+#define NOT_A_KEY "not a public key as in authorized_keys (ed25519, ecdsa, rsa, sk-)"
+
+/* What a word in the place of a key's type can be, beside a type that we know. */
+static int
+type_refuse(const char *type, char why[KEY_WHY])
+{
+	if (strstr(type, "-cert-v0") != NULL)
+		return (fail(why, "a certificate: people come by keys of their own; give the key without -cert"));
+	if (strcmp(type, "ssh-dss") == 0)
+		return (fail(why, "a DSA key, which is too weak; ssh-keygen -t ed25519 makes a good one"));
+	return (fail(why, NOT_A_KEY));
+}
+
+/* Does it stand where options would, and is it a type or nothing that options could be? */
+static int
+looks_like_a_type(const char *word)
+{
+	return (strncmp(word, "ssh-", 4) == 0 || strncmp(word, "ecdsa-", 6) == 0 || strncmp(word, "sk-", 3) == 0 ||
+	        strncmp(word, "webauthn-", 9) == 0);
+}
+
+/* Reads type, base64 and comment at p.  -1: the blob is of another type, or none. */
+static int
+key_take(struct key_read *k, const char *p)
 {
 	unsigned char blob[KEY_BLOB_MAX];
-	const char *p = line;
-	char first[ROW_WORDS];
 	size_t len, named;
 
-	*k = (struct key_read){.type = ""};
-	p += strspn(p, " \t");
-	if (word_take(&p, first, sizeof(first)) == -1)
-		return (-1);
-	if (type_is_known(first))
-		snprintf(k->type, sizeof(k->type), "%.64s", first);
-	else if (word_take(&p, k->type, sizeof(k->type)) == -1 || !type_is_known(k->type))
+	if (word_take(&p, k->type, sizeof(k->type)) == -1 || kind_of(k->type) == NULL)
 		return (-1);
 	if (word_take(&p, k->blob, sizeof(k->blob)) == -1 || (len = key_blob(k->blob, blob, sizeof(blob))) < 4)
 		return (-1);
@@ -92,6 +132,114 @@ key_read(struct key_read *k, const char *line)
 }
 
 int
+key_read(struct key_read *k, const char *line)
+{
+	const char *p = line + strspn(line, " \t");
+	const char *behind = p;
+	char first[ROW_WORDS];
+
+	*k = (struct key_read){.type = ""};
+	if (word_take(&behind, first, sizeof(first)) == -1)
+		return (-1);
+	return (key_take(k, kind_of(first) != NULL ? p : behind));
+}
+
+/* ---- of people ---- */
+
+static size_t
+magnitude_bits(struct bytes b)
+{
+	size_t bits;
+
+	while (b.len > 0 && b.at[0] == 0) {
+		b.at++;
+		b.len--;
+	}
+	bits = b.len * 8;
+	for (unsigned first = b.len > 0 ? b.at[0] : 0x80; first < 0x80; first <<= 1)
+		bits--;
+	return (bits);
+}
+
+static int
+blob_examine(const struct kind *kind, struct bytes blob, char why[KEY_WHY])
+{
+	struct reader r = reader_of(blob);
+	struct bytes point;
+	size_t bits;
+
+	(void)reader_get_bytes(&r);
+	if (kind->shape == SHAPE_RSA) {
+		(void)reader_get_bytes(&r);
+		bits = magnitude_bits(reader_get_bytes(&r));
+		if (!reader_end(&r))
+			return (fail(why, NOT_A_KEY));
+		if (bits >= RSA_BITS_LEAST && bits <= RSA_BITS_MOST)
+			return (0);
+		(void)snprintf(why, KEY_WHY, "an RSA key of %zu bits: %d to %d are taken", bits, RSA_BITS_LEAST,
+		    RSA_BITS_MOST);
+		return (-1);
+	}
+	if (kind->shape == SHAPE_ECDSA && !bytes_are(reader_get_bytes(&r), kind->curve))
+		return (fail(why, NOT_A_KEY));
+	point = reader_get_bytes(&r);
+	if (kind->is_token)
+		(void)reader_get_bytes(&r);
+	return (point.len == kind->point && reader_end(&r) ? 0 : fail(why, NOT_A_KEY));
+}
+
+/* Moves *p on to the type, past the options where there are some. */
+static int
+options_skip(struct key_read *k, const char **p, char why[KEY_WHY])
+{
+	const char *behind = *p;
+	char first[ROW_NAME];
+
+	*p += strspn(*p, " \t");
+	behind = *p;
+	if (**p == '\0')
+		return (fail(why, NOT_A_KEY));
+	if (word_take(&behind, first, sizeof(first)) == 0) {
+		if (kind_of(first) != NULL)
+			return (0);
+		if (looks_like_a_type(first))
+			return (type_refuse(first, why));
+	}
+	return (key_options_read(&k->options, p, why));
+}
+
+int
+key_read_person(struct key_read *k, const char *line, char why[KEY_WHY])
+{
+	unsigned char blob[KEY_BLOB_MAX];
+	const char *p = line;
+	char type[ROW_NAME] = "";
+	size_t len;
+
+	*k = (struct key_read){.type = ""};
+	if (options_skip(k, &p, why) == -1)
+		return (-1);
+	if (key_take(k, p) == -1) {
+		(void)word_take(&p, type, sizeof(type));
+		return (type_refuse(type, why));
+	}
+	len = key_blob(k->blob, blob, sizeof(blob));
+	if (blob_examine(kind_of(k->type), bytes_of(blob, len), why) == -1)
+		return (-1);
+	if ((k->options.bits & KEY_OPTION_VERIFY) && !kind_of(k->type)->is_token)
+		return (fail(why, "verify-required is for FIDO keys (sk-): no other can show a PIN or a finger"));
+	return (0);
+}
+
+int
+key_read_blob(struct key_read *k, struct bytes blob)
+{
+	char line[ROW_KEY + ROW_NAME], why[KEY_WHY];
+
+	return (key_print(blob, line, sizeof(line)) == -1 ? -1 : key_read_person(k, line, why));
+}
+
+int
 key_print(struct bytes blob, char *line, size_t size)
 {
 	unsigned char base64[ROW_KEY];
@@ -100,7 +248,7 @@ key_print(struct bytes blob, char *line, size_t size)
 	int n;
 
 	if (blob.len > KEY_BLOB_MAX || bytes_copy(type, sizeof(type), reader_get_bytes(&r)) == -1 ||
-	    !type_is_known(type))
+	    kind_of(type) == NULL)
 		return (-1);
 	(void)EVP_EncodeBlock(base64, blob.at, (int)blob.len);
 	n = snprintf(line, size, "%s %s", type, (const char *)base64);

@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 #include "base/wire.h"
-#include "rows.h"
+#include "key_options.h"
 
 #define KEY_BLOB_MAX 3072
 
@@ -13,10 +13,18 @@ struct key_read {
 	char blob[ROW_KEY];                /* base64 */
 	char fingerprint[ROW_FINGERPRINT]; /* as ssh-keygen -l prints it */
 	char comment[ROW_WORDS];
+	struct key_options options; /* of a person's key */
 };
 
-/* Reads one line: [host names] type base64 [comment].  -1: no such line, or a blob whose own type differs; options are refused. */
+/* Reads a host key's line: [host names] type base64 [comment].  -1: no such line, or a blob whose own type differs. */
 int key_read(struct key_read *k, const char *line);
+/*
+ * Reads a person's: [options] type base64 [comment], a key whose parts are all there and of a kind that lets people in: ed25519,
+ * ecdsa, rsa of 2048 to 8192 bits, and FIDO's sk-.  -1 and why, one line.
+ */
+int key_read_person(struct key_read *k, const char *line, char why[KEY_WHY]);
+/* The same of a blob that auth has examined: its type and fingerprint.  -1: of no such kind. */
+int key_read_blob(struct key_read *k, struct bytes blob);
 
 /* Writes the key of a blob as a line of authorized_keys begins: type base64.  -1: no key that we know, or too long. */
 int key_print(struct bytes blob, char *line, size_t size);

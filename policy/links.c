@@ -5,11 +5,16 @@
 #include "asks.h"
 #include "base/log.h"
 #include "control.h"
+#include "fresh.h"
+#include "invites.h"
 #include "keys.h"
 #include "links.h"
 #include "outbox.h"
 #include "people.h"
+#include "promises.h"
 #include "readings.h"
+#include "target_scan.h"
+#include "secrets.h"
 #include "verbs.h"
 #include "visits.h"
 #include "walk.h"
@@ -17,12 +22,31 @@
 
 /* ---- sessions ---- */
 
+/*
+ * A session that nobody is in asks and tells nothing of visits: it could else fill the database with questions.  Nonzero
+ * when it does; then it is cut off.
+ */
+static int
+session_is_early(struct connection *c, enum message_type type)
+{
+	if (c->visitor.number != 0 ||
+	    (type != MSG_ASK && type != MSG_VERB && type != MSG_VISIT && type != MSG_LEASE_HELD))
+		return (0);
+	if (!c->cut) {
+		suspect_note(c, "asked, or told of a visit, before its login");
+		connection_cut(c, REASON_SUSPECT, "");
+	}
+	return (1);
+}
+
 void
 on_session_message(struct peer *peer, struct message *m, void *ctx)
 {
 	struct connection *c = ctx;
 
 	(void)peer;
+	if (session_is_early(c, m->type))
+		return;
 	switch (m->type) {
 	case MSG_ASK:
 		on_ask(c, &m->ask);
@@ -31,8 +55,10 @@ on_session_message(struct peer *peer, struct message *m, void *ctx)
 		on_ask_ended(c, &m->ask_ended);
 		break;
 	case MSG_LEASE_HELD:
-		if (m->lease_held.conn == c->conn) /* a session speaks for itself alone */
+		if (m->lease_held.conn == c->conn)
 			on_lease_held(c->policy, PROCESS_SESSION, &m->lease_held);
+		else
+			suspect_note(c, "held the lease of another connection");
 		break;
 	case MSG_VISIT:
 		on_visit(c, &m->visit);
@@ -46,6 +72,9 @@ on_session_message(struct peer *peer, struct message *m, void *ctx)
 	case MSG_VERB_GONE:
 		verbs_gone(c, m->verb_gone.ask);
 		break;
+	case MSG_INTENT:
+		on_intent(c, &m->intent);
+		break;
 	default:
 		break;
 	}
@@ -58,6 +87,7 @@ on_session_closed(struct peer *peer, const char *why, void *ctx)
 
 	if (*why != '\0') {
 		log_warning("the link to session %llu broke: %s", (unsigned long long)c->conn, why);
+		suspect_note(c, "sent policy what the contract does not have");
 		connection_cut(c, REASON_PROTOCOL, "");
 	}
 	peer_close(peer);
@@ -82,6 +112,30 @@ on_auth_message(struct peer *peer, struct message *m, void *ctx)
 		break;
 	case MSG_LOGIN_EVENT:
 		on_login_event(p, &m->login_event);
+		break;
+	case MSG_KEY_USED:
+		on_key_used(p, &m->key_used);
+		break;
+	case MSG_INVITE_WANTED:
+		on_invite_wanted(p, &m->invite_wanted);
+		break;
+	case MSG_INVITE_USED:
+		on_invite_used(p, &m->invite_used);
+		break;
+	case MSG_SECRET_ASKED:
+		on_secret_asked(p, &m->secret_asked);
+		break;
+	case MSG_SECRET_DONE:
+		on_secret_done(p, &m->secret_done);
+		break;
+	case MSG_CREDENTIAL:
+		on_credential(p, &m->credential);
+		break;
+	case MSG_SUSPECT:
+		on_suspect(p, &m->suspect);
+		break;
+	case MSG_FRESH_CODE:
+		on_fresh_code(p, &m->fresh_code);
 		break;
 	case MSG_CERTIFY_HELD:
 		on_certify_held(p, &m->certify_held);
@@ -123,7 +177,7 @@ static void
 on_dialer_message(struct peer *peer, struct message *m, void *ctx)
 {
 	(void)peer;
-	if (m->type == MSG_DIALED)
+	if (m->type == MSG_DIALED && !scans_dialed(ctx, &m->dialed))
 		on_dialed(ctx, &m->dialed);
 }
 
@@ -195,6 +249,8 @@ on_link(struct policy *p, const struct msg_link *m, int fd)
 	case PROCESS_AUTH:
 		link_replace(p, &p->auth, PROCESS_AUTH, fd, on_auth_message);
 		walks_auth_anew(p);
+		fresh_auth_anew(p);
+		promises_forget(p);
 		break;
 	case PROCESS_RECORDER:
 		link_replace(p, &p->recorder, PROCESS_RECORDER, fd, on_recorder_message);
@@ -207,6 +263,9 @@ on_link(struct policy *p, const struct msg_link *m, int fd)
 	case PROCESS_READER:
 		link_replace(p, &p->reader, PROCESS_READER, fd, on_reader_message);
 		readings_reader_anew(p);
+		break;
+	case PROCESS_SCAN:
+		scans_link(p, m->conn, fd);
 		break;
 	case PROCESS_BOOK:
 		outbox_link(p, link_open(p, PROCESS_BOOK, fd, on_book_message));
@@ -237,6 +296,9 @@ on_gateway_message(struct peer *peer, struct message *m, void *ctx)
 	case MSG_LEASE_HELD:
 		on_lease_held(p, PROCESS_GATEWAY, &m->lease_held);
 		break;
+	case MSG_SCAN_GONE:
+		on_scan_gone(p, &m->scan_gone);
+		break;
 	case MSG_CONTROL:
 		control_begin(p, m->fd);
 		m->fd = -1;
@@ -251,6 +313,7 @@ links_end(struct policy *p)
 {
 	struct peer **links[] = {&p->auth, &p->recorder, &p->dialer, &p->reader, &p->book};
 
+	promises_forget(p);
 	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
 		peer_close(*links[i]);
 		*links[i] = NULL;

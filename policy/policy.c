@@ -5,8 +5,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "deadlines.h"
+#include "fresh.h"
 #include "outbox.h"
 #include "policy.h"
+#include "promises.h"
 #include "verbs.h"
 #include "visits.h"
 #include "walk.h"
@@ -42,6 +44,14 @@ policy_commit(struct policy *p)
 	outbox_pump(p);
 }
 
+int64_t
+policy_latest_ms(const struct policy *p)
+{
+	int64_t wall_ms = clock_wall_ms();
+
+	return (wall_ms > p->high_water_ms ? wall_ms : p->high_water_ms);
+}
+
 static void
 on_advance(void *ctx)
 {
@@ -49,9 +59,11 @@ on_advance(void *ctx)
 
 	p->advance_due = 0;
 	for (struct connection *c = p->connections; c != NULL; c = c->next) {
+		fresh_tell(c);
 		walks_advance(c);
 		questions_tell(c);
 	}
+	promises_keep(p);
 	verbs_advance(p);
 	if (p->timer != NULL)
 		deadlines_look(p);

@@ -14,6 +14,8 @@
 struct connection;
 struct verb;
 struct reading;
+struct scan;
+struct promise;
 
 struct policy {
 	/* for the whole life */
@@ -37,12 +39,17 @@ struct policy {
 	struct watch *control_watch;
 	int control_fd;
 	uint64_t next_reading, next_client;
+	struct scan *scans;
+	uint64_t last_scan; /* 0: none yet */
 
 	/* outbox.h */
 	int64_t event_last;  /* number of the newest event in the database */
 	int64_t book_sent;   /* highest event sent over the present link */
 	int64_t book_held;   /* all up to here are in the book; -1 while we do not know */
 	int64_t book_marked; /* and so marked in the database */
+
+	/* promises.h: answers to auth that wait for it */
+	struct promise *promises;
 
 	/* deadlines.h */
 	int advance_due;
@@ -65,6 +72,9 @@ void policy_commit(struct policy *p);
 
 /* Everything that waits looks again whether it may go on: after news from the book, a link, a decision, a timer. */
 void policy_advance(struct policy *p);
+
+/* The wall clock, or the highest time seen where it was set behind that: for ends after which nothing lives again. */
+int64_t policy_latest_ms(const struct policy *p);
 
 /* The recorder's word on the room that is left. */
 void shelf_take(struct policy *p, const struct msg_shelf *m);

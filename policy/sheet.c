@@ -216,6 +216,17 @@ sheet_span(struct sheet *s, const char *key, const char *title, int64_t ms)
 	cell_add(s, key, title, text, json_integer(ms));
 }
 
+static json_t *
+rows_json(const struct sheet *s)
+{
+	json_t *all = json_array();
+
+	for (const struct row *r = s->first; r != NULL; r = r->next)
+		if (json_array_append(all, r->json) == -1)
+			log_fatal("out of memory");
+	return (all);
+}
+
 void
 sheet_list(struct sheet *s, const char *key, const char *lines)
 {
@@ -229,6 +240,12 @@ sheet_list(struct sheet *s, const char *key, const char *lines)
 			log_fatal("out of memory");
 	}
 	cell_add(s, key, "", "", all);
+}
+
+void
+sheet_rows(struct sheet *s, const char *key, const struct sheet *rows)
+{
+	cell_add(s, key, "", "", rows_json(rows));
 }
 
 static void
@@ -245,11 +262,8 @@ json_put(const json_t *json, struct text *to)
 static void
 table_json(const struct sheet *s, struct text *to)
 {
-	json_t *all = json_array();
+	json_t *all = rows_json(s);
 
-	for (const struct row *r = s->first; r != NULL; r = r->next)
-		if (json_array_append(all, r->json) == -1)
-			log_fatal("out of memory");
 	json_put(all, to);
 	json_decref(all);
 }

@@ -41,6 +41,8 @@ void sheet_table(const struct sheet *s, enum sheet_form form, unsigned columns, 
 void when_print(int64_t wall_ms, char *text, size_t size);
 /* Each line of `lines` as one element of an array in JSON. */
 void sheet_list(struct sheet *s, const char *key, const char *lines);
+/* The rows of another sheet as an array of objects in JSON. */
+void sheet_rows(struct sheet *s, const char *key, const struct sheet *rows);
 /* The first row, a line a cell, or one JSON object. */
 void sheet_lines(const struct sheet *s, enum sheet_form form, struct text *to);
 #endif

@@ -14,7 +14,7 @@
 
 #include "store.h"
 
-#define STORE_VERSION 2
+#define STORE_VERSION 3
 #define STORE_APPLICATION 0x4c6f6467 /* "Lodg", in the file's header: see PRAGMA application_id */
 #define SQL_MAX 4096
 
@@ -41,6 +41,9 @@ static const struct column person_columns[] = COLUMNS_OF(PERSON_COLUMNS);
 #undef ROW
 #define ROW person_key
 static const struct column person_key_columns[] = COLUMNS_OF(PERSON_KEY_COLUMNS);
+#undef ROW
+#define ROW invite
+static const struct column invite_columns[] = COLUMNS_OF(INVITE_COLUMNS);
 #undef ROW
 #define ROW target
 static const struct column target_columns[] = COLUMNS_OF(TARGET_COLUMNS);
@@ -115,7 +118,7 @@ static const char *const indexes[] = {
     "CREATE INDEX event_held ON event(held) WHERE held = 0",
 };
 
-/* What each version added to the tables of the one before; what kind of column it is stands in rows.h. */
+/* What each version added to the tables of the one before: a column, whose kind stands in rows.h, or (NULL) the whole table. */
 static const struct {
 	int version;
 	enum row_table table;
@@ -125,6 +128,26 @@ static const struct {
     {2, ROWS_GRANT, "forwards"},
     {2, ROWS_STREAM, "forward_host"},
     {2, ROWS_STREAM, "forward_port"},
+    {3, ROWS_PERSON, "pam_user"},
+    {3, ROWS_PERSON_KEY, "valid_from"},
+    {3, ROWS_PERSON_KEY, "valid_until"},
+    {3, ROWS_PERSON_KEY, "networks"},
+    {3, ROWS_PERSON_KEY, "options"},
+    {3, ROWS_PERSON_KEY, "counter"},
+    {3, ROWS_PERSON_KEY, "last_used"},
+    {3, ROWS_PERSON_KEY, "last_source"},
+    {3, ROWS_PERSON_KEY, "invited"},
+    {3, ROWS_INVITE, NULL},
+    {3, ROWS_VISITOR, "suspect_at"},
+    {3, ROWS_VISITOR, "suspicion"},
+    {3, ROWS_TARGET, "login"},
+    {3, ROWS_TARGET, "fresh_code"},
+    {3, ROWS_TARGET, "legacy"},
+    {3, ROWS_TARGET, "legacy_until"},
+    {3, ROWS_TARGET, "legacy_why"},
+    {3, ROWS_TARGET, "mismatch_at"},
+    {3, ROWS_TARGET, "mismatch_key"},
+    {3, ROWS_TARGET, "mismatch_session"},
 };
 #define ADDITIONS (sizeof(additions) / sizeof(additions[0]))
 
@@ -314,7 +337,10 @@ schema_renew(struct store *s, int64_t version)
 		if (additions[i].version <= version)
 			continue;
 		sql[0] = '\0';
-		sql_alter(sql, &tables[additions[i].table], additions[i].column);
+		if (additions[i].column == NULL)
+			sql_create(sql, &tables[additions[i].table]);
+		else
+			sql_alter(sql, &tables[additions[i].table], additions[i].column);
 		if (sql_run(s, sql) == -1)
 			return (-1);
 	}

@@ -33,12 +33,15 @@ struct verb {
 	/* the answer */
 	struct text out, err;
 	uint8_t status;
-	int64_t event;    /* the book must hold it before anything is said */
-	uint64_t reading; /* number of the reading under way; 0: none */
-	int said;         /* out and err went to whoever asked */
-	int follows;      /* events --follow: goes on until they leave */
-	int64_t followed; /* the last event shown */
-	int64_t restate;  /* a grant whose new end is told when the book holds it; 0: none */
+	int64_t event;      /* the book must hold it before anything is said */
+	uint64_t reading;   /* number of the reading under way; 0: none */
+	int is_scanning;    /* target scan: not done yet */
+	int waits_for_code; /* fresh.h: nothing was done yet, and nothing is said */
+	const char *kept;   /* what is kept of an answer that is shown once; NULL: all of it */
+	int said;           /* out and err went to whoever asked */
+	int follows;        /* events --follow: goes on until they leave */
+	int64_t followed;   /* the last event shown */
+	int64_t restate;    /* a grant whose new end is told when the book holds it; 0: none */
 };
 
 /* Called by both doors; v (given) is filled up to `zone`, words taken from `from`. */
@@ -57,13 +60,18 @@ void verb_usage(struct verb *v, const char *format, ...) __attribute__((format(p
 /* Keeps the answer in the transaction, and notes the event after which it is said. */
 void verb_changed(struct verb *v, int64_t event);
 void verb_commit(struct verb *v);
+/* The code came: the verb begins again, from its words. */
+void verb_resume(struct verb *v);
 /* The number of argument i, or usage is said and -1. */
 int verb_number(struct verb *v, size_t i, int64_t *number);
 
 /* What handlers share; verb_share.c.  Those that give -1 have refused, or said what is wrong. */
 /* Refuses, and the book is told that somebody typed what they may not.  request 0: about none. */
 void verb_refuse_noted(struct verb *v, enum reason reason, int64_t request, const char *text);
-/* Deciding verbs never ride on MFAGrace with a proof that is not bound to this host. */
+/*
+ * Deciding verbs never ride on MFAGrace with a proof that is not bound to this host: who does gives a code anew.  0: go on; -1:
+ * the verb was refused, or waits and is begun again, and the handler leaves.  It must not have said or done anything by then.
+ */
 int verb_is_fresh(struct verb *v);
 /* People of a vendor see their own vendor's rows alone.  Nonzero: yes. */
 int verb_may_see(const struct verb *v, const char *vendor);
@@ -86,6 +94,8 @@ void verb_answer(struct verb *v, const struct request *r, const char *format, ..
     __attribute__((format(printf, 3, 4)));
 /* A row of it, for tables and JSON. */
 void request_row(struct policy *p, struct sheet *s, const struct request *r);
+/* A line for each target that showed a host key which is not pinned; nothing when none did. */
+void target_warnings_put(struct verb *v);
 /* What waits, is open, or was asked or decided since then. */
 #define REQUESTS_LATELY_MS INT64_C(86400000)
 void requests_list(struct verb *v, int64_t since_wall_ms);

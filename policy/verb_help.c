@@ -4,6 +4,7 @@
 
 #include "asks.h"
 #include "base/clock.h"
+#include "targets.h"
 #include "times.h"
 #include "verb.h"
 
@@ -75,6 +76,7 @@ menu_facts(struct verb *v, struct facts_held *h, const char *target, const char 
 	facts_load(v->policy, h, v->who.login, target, account);
 	h->facts.source = v->who.source;
 	h->facts.fingerprint = v->who.visitor == NULL ? "" : v->who.visitor->fingerprint;
+	h->facts.code = v->who.visitor == NULL ? CODE_UNKNOWN : code_of(v->who.visitor->factors);
 }
 
 /* What it is about one account of one target, and what to type. */
@@ -283,6 +285,7 @@ verb_explain(struct verb *v)
 	    [OUTCOME_ENTER] = "enter", [OUTCOME_WAIT] = "wait", [OUTCOME_ASK] = "ask", [OUTCOME_REFUSE] = "refuse"};
 	const char *who = call_value(&v->call, "--person"), *account = call_value(&v->call, "--account");
 	int own = who == NULL || strcmp(who, v->who.login) == 0;
+	char old[TARGET_OLD_TEXT] = "";
 	struct facts_held h;
 	struct verdict_made d;
 	struct sheet *s;
@@ -301,6 +304,7 @@ verb_explain(struct verb *v)
 	if (own) {
 		h.facts.source = v->who.source;
 		h.facts.fingerprint = v->who.visitor == NULL ? "" : v->who.visitor->fingerprint;
+		h.facts.code = v->who.visitor == NULL ? CODE_UNKNOWN : code_of(v->who.visitor->factors);
 	}
 	if (!own && !verb_may_see(v, h.person.vendor)) {
 		facts_free(&h);
@@ -308,6 +312,9 @@ verb_explain(struct verb *v)
 		return;
 	}
 	s = sheet_new();
+	if (h.facts.target != NULL &&
+	    v->who.role != ROLE_ENGINEER) /* what is allowed, and why, is the house's to know */
+		target_old_print(&h.target, old);
 	d = decide_explain(&h.facts, on_rule, s);
 	if (d.grant != NULL)
 		grant_put(s, d.grant);
@@ -316,10 +323,13 @@ verb_explain(struct verb *v)
 		sheet_text(s, "outcome", "", outcomes[d.outcome]);
 		sheet_text(s, "reason", "", d.reason == REASON_NONE ? "" : reason_code(d.reason));
 		sheet_text(s, "todo", "", reason_todo(d.reason));
+		sheet_text(s, "old", "", old);
 	}
 	sheet_table(s, v->form, v->columns, "", &v->out);
 	if (v->form == SHEET_TEXT)
 		conclusion_put(v, who, &h, &d);
+	if (v->form == SHEET_TEXT && old[0] != '\0')
+		text_add(&v->out, "%s is old: %s\n", h.target.name, old);
 	sheet_free(s);
 	facts_free(&h);
 }

@@ -65,6 +65,7 @@ session_row(struct verb *v, struct sheet *s, const struct visitor *who, const st
 		sheet_text(s, "request", "REQUEST", "");
 	if (on != NULL && on->id[0] != '\0')
 		sheet_text(s, "recording", "", on->id);
+	sheet_text(s, "unusual", "", who->suspicion);
 }
 
 /* A row for each target that they are on; one where they are on none. */
@@ -88,6 +89,19 @@ session_rows(struct verb *v, struct sheet *s, const struct visitor *who)
 	rows_free(&found);
 }
 
+/* Whose process did what is not its own. */
+static void
+suspicions_put(struct verb *v, const struct rows *visitors)
+{
+	for (size_t i = 0; i < visitors->count; i++) {
+		const struct visitor *who = rows_at(visitors, visitor, i);
+
+		if (who->suspicion[0] != '\0' && verb_may_see(v, who->vendor))
+			text_add(&v->out, "! the process of session %lld did what is not its own: %s\n",
+			    (long long)who->number, who->suspicion);
+	}
+}
+
 void
 verb_sessions(struct verb *v)
 {
@@ -104,6 +118,8 @@ verb_sessions(struct verb *v)
 		if (verb_may_see(v, rows_at(&found, visitor, i)->vendor))
 			session_rows(v, s, rows_at(&found, visitor, i));
 	sheet_table(s, v->form, v->columns, "nobody is in", &v->out);
+	if (v->form == SHEET_TEXT)
+		suspicions_put(v, &found);
 	rows_free(&found);
 	sheet_free(s);
 }
@@ -391,6 +407,22 @@ rows_book(struct policy *p, struct sheet *s)
 	sheet_number(s, "events", "", p->event_last);
 }
 
+/* Those that showed a host key which is not pinned. */
+static void
+rows_host_keys(struct policy *p, struct sheet *s)
+{
+	struct text names = {.at = NULL};
+	struct rows found;
+
+	must(p, store_list_all(p->store, QUERY_TARGETS, &found));
+	for (size_t i = 0; i < found.count; i++)
+		if (rows_at(&found, target, i)->mismatch_at != 0)
+			text_add(&names, "%s%s", names.len == 0 ? "" : ", ", rows_at(&found, target, i)->name);
+	sheet_text(s, "host_keys", "Host key differs", names.at == NULL ? "" : names.at);
+	text_free(&names);
+	rows_free(&found);
+}
+
 void
 verb_status(struct verb *v)
 {
@@ -415,6 +447,7 @@ verb_status(struct verb *v)
 	    count_of(p, QUERY_REQUESTS_IN_STATE, (const struct arg[]){ARG_INT(STATE_ASKED)}, 1));
 	sheet_number(s, "windows", "Windows given",
 	    count_of(p, QUERY_GRANTS_LIVE, (const struct arg[]){ARG_INT(STATE_SCHEDULED), ARG_INT(STATE_OPEN)}, 2));
+	rows_host_keys(p, s);
 	sheet_lines(s, v->form, &v->out);
 	sheet_free(s);
 }

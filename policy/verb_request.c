@@ -293,6 +293,8 @@ requests_list(struct verb *v, int64_t since)
 		    "%d wait%s for a yes.  All about one: show NO   Decide: approve NO [--for SPAN] | deny NO "
 		    "--why \"...\"\n",
 		    waiting, waiting == 1 ? "s" : "");
+	if (v->form == SHEET_TEXT)
+		target_warnings_put(v);
 	sheet_free(s);
 	rows_free(&found);
 }

@@ -4,5 +4,6 @@
 void
 verb_secret(struct verb *v)
 {
-	verb_refuse_noted(v, REASON_ROLE, 0, "secrets go to lodge-auth alone: as root on the box, lodge secret ...");
+	verb_refuse_noted(
+	    v, REASON_ROLE, 0, "secrets go to lodge-auth alone: as root on the box, lodge secret ...");
 }

@@ -5,6 +5,7 @@
 
 #include "asks.h"
 #include "base/clock.h"
+#include "fresh.h"
 #include "times.h"
 #include "verb.h"
 
@@ -33,9 +34,9 @@ verb_is_fresh(struct verb *v)
 {
 	const struct visitor *who = v->who.visitor;
 
-	if (who == NULL || (who->factors & FACTOR_GRACE) == 0 || who->host_bound)
+	if (who == NULL || code_of(who->factors) != CODE_EARLIER || who->host_bound)
 		return (0);
-	verb_refuse_noted(v, REASON_FRESH_LOGIN, 0, "");
+	fresh_want(v);
 	return (-1);
 }
 

@@ -7,6 +7,8 @@
 
 #include "asks.h"
 #include "base/clock.h"
+#include "keys.h"
+#include "targets.h"
 #include "times.h"
 #include "verb.h"
 
@@ -94,8 +96,22 @@ unusual_key(const struct unusual *u)
 		text_put(u->to, "this key is not one of theirs any more\n");
 	} else if (k.added > clock_wall_ms() - TIMES_DAY_MS) {
 		moment_print(k.added, when);
-		text_add(u->to, "this key was added lately, %s\n", when);
+		text_add(u->to, "this key %s, %s\n", k.invited ? "came by an invitation today" : "was added lately",
+		    when);
 	}
+}
+
+/* A process that carried one of their connections did what is not its own: theirs may have been the bytes that took it over. */
+static void
+unusual_suspect(const struct unusual *u)
+{
+	struct policy *p = u->policy;
+	struct rows found;
+
+	if (must(p, store_list(p->store, QUERY_VISITORS_SUSPECT, &found, ARG_TEXT(u->request->person))) > 0)
+		text_add(u->to, "the process of their session %lld did what is not its own: %s\n",
+		    (long long)rows_at(&found, visitor, 0)->number, rows_at(&found, visitor, 0)->suspicion);
+	rows_free(&found);
 }
 
 /* Was a like wish refused within a week? */
@@ -127,6 +143,20 @@ unusual_forwards(const struct unusual *u)
 		}
 }
 
+/* Somebody may stand in the target's place, or it was made anew. */
+static void
+unusual_host_key(const struct unusual *u)
+{
+	struct target t = {.port = 0};
+	char shown[TARGET_SHOWN_TEXT];
+
+	TEXT_COPY(t.name, u->request->target);
+	(void)must(u->policy, target_get(u->policy->store, &t));
+	target_shown_print(&t, shown);
+	if (shown[0] != '\0')
+		text_add(u->to, "%s: %s\n", t.name, shown);
+}
+
 static void
 unusual_capabilities(const struct unusual *u)
 {
@@ -154,6 +184,7 @@ request_unusual(struct policy *p, const struct request *r, struct text *to)
 	if (r->ticket[0] == '\0')
 		text_put(to, "no ticket is named\n");
 	unusual_key(&u);
+	unusual_suspect(&u);
 	if (!from_there_before(&u))
 		text_add(to, "they never came from %s before\n", r->source);
 	if (!on_target_before(&u))
@@ -166,6 +197,7 @@ request_unusual(struct policy *p, const struct request *r, struct text *to)
 	unusual_denied(&u);
 	unusual_forwards(&u);
 	unusual_capabilities(&u);
+	unusual_host_key(&u);
 	/* What would refuse them whatever is decided. */
 	facts_load(p, &h, r->person, r->target, r->account);
 	h.facts.source = r->source;
@@ -179,14 +211,44 @@ request_unusual(struct policy *p, const struct request *r, struct text *to)
 
 /* ---- the screen ---- */
 
-/* How they proved who they are, and whether by a key that was seen before. */
+/* How they proved who they are: "key (touched, PIN or finger) and code, bound to this host". */
 static void
 factors_print(int64_t factors, int64_t host_bound, char *text, size_t size)
 {
-	(void)snprintf(text, size, "%s%s%s%s%s", factors & FACTOR_KEY ? "key" : "",
-	    factors & FACTOR_TOUCH ? " (touched)" : "", factors & FACTOR_PAM ? " and code" : "",
+	static const char *const token[] = {"", " (touched)", " (PIN or finger)", " (touched, PIN or finger)"};
+
+	(void)snprintf(text, size, "%s%s%s%s%s%s%s", factors & FACTOR_KEY ? "key" : "",
+	    token[(factors & FACTOR_TOUCH ? 1 : 0) + (factors & FACTOR_VERIFIED ? 2 : 0)],
+	    factors & FACTOR_PAM ? " and code" : "",
 	    factors & FACTOR_GRACE ? " (code of an earlier login, MFAGrace)" : "",
+	    factors & FACTOR_FRESH ? ", and a code since then" : "",
+	    factors & FACTOR_INVITED ? ", by an invitation" : "",
 	    factors != 0 && host_bound ? ", bound to this host" : "");
+}
+
+/* What is known of the key: how old it is, what stands before it, whether it is still theirs. */
+static void
+row_key(struct policy *p, struct sheet *s, const struct request *r)
+{
+	struct person_key k = {.added = 0};
+	char added[TIMES_TEXT], options[KEY_OPTIONS_TEXT], text[KEY_OPTIONS_TEXT + TIMES_TEXT + 64];
+	struct key_options o;
+
+	TEXT_COPY(k.login, r->person);
+	TEXT_COPY(k.fingerprint, r->fingerprint);
+	if (r->fingerprint[0] == '\0' || must(p, person_key_get(p->store, &k)) == 0)
+		return;
+	o = key_options_of(&k);
+	key_options_print(&o, options);
+	moment_print(k.added, added);
+	(void)snprintf(text, sizeof(text), "%s %s%s%s", k.invited ? "enrolled by invitation" : "added", added,
+	    options[0] == '\0' ? "" : "; ", options);
+	sheet_shown(s, "", "Key was", "", text);
+	sheet_moment(s, "key_added", "", k.added);
+	sheet_text(s, "key_added_by", "", k.invited ? "invitation" : "");
+	sheet_text(s, "key_options", "", options);
+	sheet_moment(s, "key_last_used", "Key last used", k.last_used);
+	sheet_text(s, "key_last_source", "", k.last_source);
 }
 
 static void
@@ -195,7 +257,7 @@ rows_who(struct policy *p, struct sheet *s, const struct request *r)
 	struct unusual u = {.policy = p, .request = r};
 	struct person who = {.role = 0};
 	struct rows found;
-	char text[ROW_WORDS + 4 * ROW_NAME], factors[128] = "", type[ROW_NAME] = "";
+	char text[ROW_WORDS + 4 * ROW_NAME], factors[192] = "", type[ROW_NAME] = "";
 
 	TEXT_COPY(who.login, r->person);
 	(void)must(p, person_get(p->store, &who));
@@ -217,6 +279,7 @@ rows_who(struct policy *p, struct sheet *s, const struct request *r)
 	                              : ", first seen now");
 	sheet_shown(s, "fingerprint", "Key", r->fingerprint, text);
 	sheet_text(s, "key_type", "", type);
+	row_key(p, s, r);
 	sheet_text(s, "factors", "Proved by", factors);
 	(void)snprintf(text, sizeof(text), "%s%s", r->source[0] == '\0' ? "the box itself" : r->source,
 	    from_there_before(&u) ? "" : ", first seen now");
@@ -275,7 +338,7 @@ static void
 rows_what(struct policy *p, struct sheet *s, const struct request *r, const struct grant *g)
 {
 	struct target t = {.port = 0};
-	char text[PLACE_TEXT + ROW_WORDS + 8], place[PLACE_TEXT], may[MAY_TEXT];
+	char text[PLACE_TEXT + ROW_WORDS + 8], place[PLACE_TEXT], may[MAY_TEXT], old[TARGET_OLD_TEXT];
 	const char *forwards = g->id != 0 ? g->forwards : r->forwards;
 	int64_t can = g->id != 0 ? g->capabilities : r->capabilities;
 
@@ -286,6 +349,8 @@ rows_what(struct policy *p, struct sheet *s, const struct request *r, const stru
 	    t.about[0] == '\0' ? "" : ")");
 	sheet_shown(s, "target", "Where", r->target, text);
 	sheet_text(s, "account", "", r->account);
+	target_old_print(&t, old);
+	sheet_text(s, "old", "Old", old);
 	may_print(can, forwards, may);
 	sheet_shown(s, "", "May", "", may);
 	may_put(s, can, forwards);

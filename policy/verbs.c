@@ -6,12 +6,16 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/secret.h"
+#include "fresh.h"
 #include "readings.h"
+#include "target_scan.h"
 #include "verb.h"
 #include "verbs.h"
 #include "walk.h"
 
-#define PIECE 32768 /* bytes of output in one message */
+#define PIECE 32768    /* bytes of output in one message */
+#define KEPT_STATUS 75 /* of an answer that was shown once, asked for again */
 
 static verb_fn *const handlers[COMMAND_COUNT] = {
     [COMMAND_HELP] = verb_help,
@@ -85,12 +89,13 @@ void
 verb_commit(struct verb *v)
 {
 	struct policy *p = v->policy;
-	struct verb_done done = {.ask = v->ask, .status = v->status, .event = v->event};
+	struct verb_done done = {
+	    .ask = v->ask, .status = v->kept != NULL ? KEPT_STATUS : v->status, .event = v->event};
 
 	if (v->connection != NULL) {
 		done.conn = (int64_t)v->connection->conn;
-		TEXT_COPY(done.out, v->out.at == NULL ? "" : v->out.at);
-		TEXT_COPY(done.err, v->err.at == NULL ? "" : v->err.at);
+		TEXT_COPY(done.out, v->kept != NULL || v->out.at == NULL ? "" : v->out.at);
+		TEXT_COPY(done.err, v->kept != NULL ? v->kept : v->err.at == NULL ? "" : v->err.at);
 		must(p, verb_done_add(p->store, &done));
 	}
 	policy_commit(p);
@@ -130,6 +135,14 @@ verb_orphan(struct verb *v)
 }
 
 static void
+said_free(const struct verb *v, struct text *t)
+{
+	if (v->kept != NULL)
+		secret_wipe(t->at, t->len);
+	text_free(t);
+}
+
+static void
 verb_free(struct verb *v)
 {
 	struct verb **at;
@@ -138,8 +151,11 @@ verb_free(struct verb *v)
 		;
 	if (*at == v)
 		*at = v->next;
+	if (v->waits_for_code)
+		fresh_forget(v->connection, v->ask);
 	reading_forget(v);
-	text_free(&v->out);
+	scan_forget(v);
+	said_free(v, &v->out);
 	text_free(&v->err);
 	free(v);
 }
@@ -168,7 +184,7 @@ text_say(struct verb *v, uint8_t to, struct text *t)
 	for (size_t at = 0; at < t->len; at += PIECE)
 		peer_post(verb_peer(v), VERB_OUT, verb_out, .ask = v->ask, .to = to,
 		    .output = bytes_of(t->at + at, t->len - at < PIECE ? t->len - at : PIECE));
-	text_free(t);
+	said_free(v, t);
 }
 
 void
@@ -183,7 +199,7 @@ verb_end(struct verb *v, uint8_t status)
 void
 verb_say(struct verb *v)
 {
-	if (v->event > v->policy->book_held && v->event != 0)
+	if (v->waits_for_code || v->is_scanning || (v->event > v->policy->book_held && v->event != 0))
 		return;
 	verb_restate(v);
 	if (!v->said && reading_is_planned(v)) {
@@ -218,6 +234,7 @@ verbs_free(struct policy *p)
 	while (p->verbs != NULL)
 		verb_free(p->verbs);
 	readings_end(p);
+	scans_free(p);
 }
 
 /* ---- carrying out ---- */
@@ -282,6 +299,15 @@ verb_carry_out(struct verb *v, struct bytes from, enum words_kind kind)
 		verb_refuse_noted(v, REASON_ROLE, 0, "");
 		return;
 	}
+	zone_set(v);
+	handlers[v->call.command](v);
+	zone_reset(v);
+}
+
+void
+verb_resume(struct verb *v)
+{
+	v->waits_for_code = 0;
 	zone_set(v);
 	handlers[v->call.command](v);
 	zone_reset(v);

@@ -6,8 +6,11 @@
 #include "asks.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "fresh.h"
+#include "keys.h"
 #include "links.h"
 #include "outbox.h"
+#include "secrets.h"
 #include "verbs.h"
 #include "visits.h"
 #include "walk.h"
@@ -71,6 +74,7 @@ connection_free(struct connection *c)
 	verbs_connection_over(c);
 	peer_close(c->session);
 	questions_free(c);
+	fresh_free(c);
 	walks_free(c);
 	free(c);
 }
@@ -291,6 +295,65 @@ visit_failed(struct connection *c, struct stream *row, enum reason reason, const
 	(void)event_note(c->policy, &h);
 }
 
+static void
+pinned_print(struct policy *p, const char *target, char *text, size_t size)
+{
+	struct rows keys;
+	size_t n = 0;
+
+	text_copy(text, size, "none");
+	must(p, store_list(p->store, QUERY_KEYS_OF_TARGET, &keys, ARG_TEXT(target)));
+	for (size_t i = 0; i < keys.count && n < size; i++)
+		n += (size_t)snprintf(
+		    text + n, size - n, "%s%s", n == 0 ? "" : ", ", rows_at(&keys, target_key, i)->fingerprint);
+	rows_free(&keys);
+}
+
+/* Kept in the target's row until somebody says which key is right; not when that was said meanwhile.  Nonzero: kept. */
+static int
+host_key_keep(struct connection *c, const struct stream *row, const char *line, const struct key_read *shown)
+{
+	struct policy *p = c->policy;
+	struct target t = {.port = 0};
+	struct target_key pinned = {.added = 0};
+
+	TEXT_COPY(t.name, row->target);
+	TEXT_COPY(pinned.target, row->target);
+	TEXT_COPY(pinned.fingerprint, shown->fingerprint);
+	if (must(p, target_get(p->store, &t)) == 0 || must(p, target_key_get(p->store, &pinned)) == 1)
+		return (0);
+	t.mismatch_at = clock_wall_ms();
+	t.mismatch_session = row->visitor;
+	TEXT_COPY(t.mismatch_key, line);
+	must(p, target_set(p->store, &t));
+	return (1);
+}
+
+/* The target is not what it was, or not itself: evidence.  `text` becomes what the visit's own event says of it. */
+static void
+host_key_shown(struct connection *c, const struct stream *row, struct bytes told, char *text, size_t size)
+{
+	struct happening h = happening_of(row, EVENT_TARGET_HOST_KEY);
+	char line[ROW_KEY_LINE], pinned[ROW_WORDS];
+	struct key_read shown = {.type = ""};
+
+	text_clean(line, sizeof(line), told);
+	if (key_read(&shown, line) == -1) {
+		shown = (struct key_read){.type = ""};
+		text_copy(line, sizeof(line), "");
+	}
+	if (shown.fingerprint[0] != '\0' && !host_key_keep(c, row, line, &shown))
+		return;
+	pinned_print(c->policy, row->target, pinned, sizeof(pinned));
+	(void)snprintf(text, size, "it showed %s %s; pinned: %.300s", shown.fingerprint, shown.type, pinned);
+	h.reason = REASON_HOST_KEY;
+	h.source = c->source;
+	h.fingerprint = shown.fingerprint;
+	h.what = line;
+	h.why = text;
+	(void)event_note(c->policy, &h);
+}
+
 void
 on_visit(struct connection *c, const struct msg_visit *m)
 {
@@ -299,11 +362,18 @@ on_visit(struct connection *c, const struct msg_visit *m)
 	struct stream row;
 	char text[ROW_WORDS];
 
-	if (!stream_load(p, c->conn, m->stream, &row) ||
-	    (row.state != STREAM_STATE_ALLOWED && row.state != STREAM_STATE_BEGUN))
+	if (!stream_load(p, c->conn, m->stream, &row)) {
+		suspect_note(c, "told of a stream that policy never allowed");
 		return;
-	text_clean(text, sizeof(text), m->text);
+	}
+	if (row.state != STREAM_STATE_ALLOWED && row.state != STREAM_STATE_BEGUN)
+		return;
 	policy_begin(p);
+	if (m->reason == REASON_HOST_KEY && (m->what == VISIT_FAILED || m->what == VISIT_CLOSED)) {
+		text_copy(text, sizeof(text), "");
+		host_key_shown(c, &row, m->text, text, sizeof(text));
+	} else
+		text_clean(text, sizeof(text), m->text);
 	switch (m->what) {
 	case VISIT_OPENED:
 		visit_opened(c, &row);
@@ -351,14 +421,14 @@ on_refused(struct connection *c, const struct msg_refused *m)
 void
 on_sealed(struct policy *p, const struct msg_sealed *m)
 {
+	struct connection *c;
 	struct stream row;
 
 	if (!stream_load(p, m->conn, m->stream, &row))
 		return;
 	policy_begin(p);
 	if (row.state == STREAM_STATE_ALLOWED || row.state == STREAM_STATE_BEGUN) {
-		struct connection *c = connection_find(p, m->conn);
-		struct walk *w = c == NULL ? NULL : walk_find(c, m->stream);
+		struct walk *w = (c = connection_find(p, m->conn)) == NULL ? NULL : walk_find(c, m->stream);
 
 		stream_end(p, &row, (enum reason)m->reason, m->at_wall_ms, "");
 		if (w != NULL)
@@ -375,4 +445,9 @@ on_sealed(struct policy *p, const struct msg_sealed *m)
 		snprintf(row.digest + 2 * i, sizeof(row.digest) - 2 * i, "%02x", m->digest.at[i]);
 	must(p, stream_set(p->store, &row));
 	policy_commit(p);
+	/* The recorder listens to it no more, and it may have the target's socket still: gateway ends it. */
+	if (m->reason == REASON_SUSPECT && (c = connection_find(p, m->conn)) != NULL && !c->cut) {
+		suspect_note(c, "told the recorder what is not its own");
+		connection_cut(c, REASON_SUSPECT, "");
+	}
 }

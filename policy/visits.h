@@ -36,6 +36,8 @@ struct question {
 	int told_yes;       /* VERDICT ALLOW was; only a dial that fails can follow */
 };
 
+struct want;
+
 struct connection {
 	struct connection *next;
 	struct policy *policy;
@@ -47,6 +49,12 @@ struct connection {
 	struct lease *leases;
 	struct walk *walks;
 	struct question *questions;
+	struct want *wants;    /* fresh.h: what waits for a code */
+	char intent[ROW_NAME]; /* the target that the login names; "" for none */
+	/* secrets.h: what its process did that is not its own */
+	unsigned suspicions;
+	int64_t suspect_at;
+	char suspicion[ROW_WORDS];
 	int64_t limit_boot; /* when gateway kills it, as told last; 0: nothing was told */
 	int cut;            /* it was told to end: its limit moves no more */
 	int linked;         /* gateway has told of it since we started */

@@ -8,7 +8,9 @@
 #include "asks.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "contract/algorithms.h"
 #include "outbox.h"
+#include "targets.h"
 #include "walk.h"
 #include "words.h"
 
@@ -233,14 +235,18 @@ stream_facts(struct connection *c, const struct stream *row)
 	struct policy *p = c->policy;
 	struct request r = {.id = row->request};
 	struct grant g = {.id = row->grant};
+	struct target t = {.port = 0};
 	json_t *o;
-	char *text, can[64];
+	char *text, can[64], old[TARGET_OLD_TEXT];
 
+	TEXT_COPY(t.name, row->target);
+	(void)must(p, target_get(p->store, &t));
+	target_old_print(&t, old);
 	must(p, request_get(p->store, &r));
 	must(p, grant_get(p->store, &g));
 	capabilities_print((unsigned)g.capabilities, can, sizeof(can));
 	o = json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:b, "
-	              "s:I, s:I, s:I, s:s, s:s}",
+	              "s:I, s:I, s:I, s:s, s:s, s:s*, s:s*}",
 	    "recording", row->id, "number", (json_int_t)row->number, "person", row->person, "vendor", row->vendor,
 	    "target", row->target, "account", row->account, "what", row->what, "request", (json_int_t)row->request,
 	    "grant", (json_int_t)row->grant, "session", (json_int_t)row->visitor, "approver", g.approver, "why",
@@ -248,7 +254,8 @@ stream_facts(struct connection *c, const struct stream *row)
 	    (json_int_t)c->visitor.port, "factors", (json_int_t)c->visitor.factors, "host_bound",
 	    (int)(c->visitor.host_bound != 0), "asked_at_ms", (json_int_t)r.asked_at, "begins_at_ms",
 	    (json_int_t)g.begins_at, "ends_at_ms", (json_int_t)g.ends_at, "capabilities", can, "forwards",
-	    g.forwards);
+	    g.forwards, "login", row->forward_port != 0 ? NULL : target_login_word(target_login(&t)), "legacy",
+	    row->forward_port != 0 || old[0] == '\0' ? NULL : old);
 	text = o == NULL ? NULL : json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER);
 	json_decref(o);
 	if (text == NULL)
@@ -283,9 +290,15 @@ recorder_tell(struct connection *c, struct walk *w, const struct stream *row)
 static void
 auth_tell(struct connection *c, struct walk *w, const struct stream *row, const struct grant *g)
 {
+	struct target t = {.port = 0};
+
+	TEXT_COPY(t.name, row->target);
+	(void)must(c->policy, target_get(c->policy->store, &t));
 	peer_post(c->policy->auth, CERTIFY, certify, .conn = c->conn, .stream = w->stream,
 	    .grant = (uint64_t)w->grant, .target = bytes_text(row->target), .account = bytes_text(row->account),
-	    .ends_wall_ms = g->ends_at, .capabilities = (uint32_t)g->capabilities, .how = TARGET_CERTIFICATE);
+	    .ends_wall_ms = g->ends_at, .capabilities = (uint32_t)g->capabilities,
+	    .how = (uint8_t)target_login(&t),
+	    .sha1 = (uint8_t)algorithm_list_has(bytes_text(t.legacy), bytes_text("ssh-rsa")));
 	w->auth = STEP_TOLD;
 }
 

@@ -145,13 +145,26 @@ quoted_read(struct cut *c, char why[WORDS_WHY])
 	return (0);
 }
 
+/* Where the value begins that an option brings along, --why="..."; NULL: the word is no option, or brings none. */
+static const char *
+value_of(const struct cut *c)
+{
+	const char *p = c->p;
+
+	if (c->end - p < 2 || p[0] != '-' || p[1] != '-')
+		return (NULL);
+	while (p < c->end && *p != '=' && *p != ' ' && *p != '\t')
+		p++;
+	return (p < c->end && *p == '=' ? p + 1 : NULL);
+}
+
 static int
 word_read(struct cut *c, char why[WORDS_WHY])
 {
-	const char *from = c->p;
+	const char *from = c->p, *value = value_of(c);
 
 	while (c->p < c->end && *c->p != ' ' && *c->p != '\t') {
-		if ((*c->p == '"' || *c->p == '\'') && (c->p == from || c->p[-1] == '='))
+		if ((*c->p == '"' || *c->p == '\'') && (c->p == from || c->p == value))
 			return (quoted_read(c, why));
 		if (*c->p == '\\' && ++c->p == c->end)
 			return (fail(why, "a \\ with nothing behind it"));

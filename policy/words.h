@@ -3,7 +3,8 @@
  * verb of commands.def with its arguments and options.  One parser for every door.
  *
  * A line is split as a shell would, strictly: blanks between words; "..." and '...' where a word or an option's value
- * begins (an apostrophe inside a word is just that); \ before any character outside '...'.  Nothing is expanded.
+ * begins (inside a word a quote is just that: --key from="192.0.2.7" ssh-ed25519 AAAA...); \ before any character outside
+ * '...'.  Nothing is expanded.
  * The engineer's own shell has eaten the quotes already, so in a line the value of a TEXT or KEY option goes on to the
  * next word that begins with "--".  Control characters, text that is not UTF-8 and characters that turn the writing
  * direction are refused: no word of anybody can play with the manager's terminal.

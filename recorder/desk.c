@@ -243,7 +243,7 @@ on_session_closed(struct peer *p, const char *why, void *ctx)
 	c->session = NULL;
 	if (*why != '\0') {
 		log_warning("the link to session %" PRIu64 " broke: %s", c->conn, why);
-		connection_trouble(d, c, REASON_PROTOCOL, "the session broke the rules");
+		connection_trouble(d, c, REASON_SUSPECT, "the session broke the rules");
 	}
 	if (d->stopping) /* gateway may be dead, and nobody else will say that it is gone */
 		connection_gone(c, REASON_SESSION_DIED);

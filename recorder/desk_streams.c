@@ -367,7 +367,7 @@ on_trouble(void *ctx, uint64_t conn, enum reel_trouble trouble, const char *why)
 	if (c == NULL)
 		return;
 	if (trouble == REEL_BROKEN)
-		connection_trouble(ctx, c, REASON_PROTOCOL, "the session's frames break the rules");
+		connection_trouble(ctx, c, REASON_SUSPECT, "the session's frames break the rules");
 	else if (room_state(d->room) == SHELF_ROOM_FULL)
 		connection_trouble(ctx, c, REASON_DISK_FULL, "the disk that recordings are kept on is full");
 	else

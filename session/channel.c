@@ -7,6 +7,7 @@
 #include "forward.h"
 #include "question.h"
 #include "receipt.h"
+#include "renewal.h"
 #include "ssh_more.h"
 #include "transfer.h"
 #include "verb.h"
@@ -284,7 +285,9 @@ ending_turn(struct channel *c)
 static void
 sealing_turn(struct channel *c)
 {
-	if (!c->here_closed && !c->visit->is_sealed && clock_boot_ms() < c->seal_by_ms)
+	int is_long = c->visit->renewal != NULL && renewal_has_begun(c->visit->renewal);
+
+	if (!c->here_closed && !c->visit->is_sealed && !is_long && clock_boot_ms() < c->seal_by_ms)
 		return;
 	if (!c->here_closed)
 		receipt_say(c->visit, c);

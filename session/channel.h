@@ -24,6 +24,8 @@
 #include "session.h"
 #include "text.h"
 
+struct fresh;
+
 #define CHANNEL_ENV_MAX 32
 #define CHANNEL_COMMAND_MAX 32000 /* bytes: one frame */
 
@@ -84,6 +86,7 @@ struct channel {
 
 	/* the question */
 	uint32_t ask;
+	int ask_due; /* when no visit is ROTATING any more */
 	int wont_wait;
 	int is_waiting;
 	uint64_t request;
@@ -127,6 +130,7 @@ struct channel {
 	size_t verb_seen[2], verb_skip[2]; /* bytes of policy's answer that came, and that come again */
 	int verb_ended, verb_lost;
 	uint8_t verb_status;
+	struct fresh *fresh; /* while a code is wanted for it */
 };
 
 /* The one way from state to state; a step that the table in channel.c does not know is a bug and ends the process. */

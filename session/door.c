@@ -8,6 +8,7 @@
 #include "asked.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "inner_login.h"
 #include "login.h"
 #include "nest.h"
 #include "ssh_more.h"
@@ -187,6 +188,7 @@ door_free(struct door *d, const char *farewell)
 	if (d->bind != NULL)
 		ssh_bind_free(d->bind);
 	login_free(d->login);
+	inner_login_free(d->inner);
 	nest_free(d->nest);
 	free(d);
 }
@@ -257,11 +259,10 @@ message_take(struct door *d, ssh_message m)
 	case SSH_REQUEST_AUTH:
 		if (d->state != DOOR_LOGIN)
 			break; /* after success: silently ignored (RFC 4252 5.1) */
-		if (door_is_nested(d)) {
-			nest_login(d, m);
-			break;
-		}
-		login_try(d, m); /* takes m */
+		if (door_is_nested(d))
+			inner_login_try(d, m); /* takes m */
+		else
+			login_try(d, m); /* takes m */
 		return;
 	case SSH_REQUEST_CHANNEL_OPEN:
 		asked_open(d, m); /* takes m */
@@ -279,6 +280,15 @@ message_take(struct door *d, ssh_message m)
 	ssh_message_free(m);
 }
 
+/* A try is not answered yet. */
+static int
+login_is_due(const struct door *d)
+{
+	if (d->inner != NULL)
+		return (inner_login_waits(d->inner));
+	return (d->login != NULL && login_waits(d->login));
+}
+
 static int
 messages_take(struct door *d)
 {
@@ -286,8 +296,8 @@ messages_take(struct door *d)
 	ssh_message m;
 	int moved = 0;
 
-	while (waiting-- > 0 && !d->leg.over && d->session->state != SESSION_LEAVING &&
-	       (d->login == NULL || !login_waits(d->login)) && (m = ssh_message_get(d->leg.ssh)) != NULL) {
+	while (waiting-- > 0 && !d->leg.over && d->session->state != SESSION_LEAVING && !login_is_due(d) &&
+	       (m = ssh_message_get(d->leg.ssh)) != NULL) {
 		moved = 1;
 		message_take(d, m);
 	}

@@ -15,6 +15,7 @@
 #include "leg.h"
 #include "session.h"
 
+struct inner_login;
 struct login;
 struct nest;
 
@@ -29,8 +30,10 @@ struct door {
 	ssh_bind bind;
 	struct loginname name; /* whom and where its channels go; valid once OPEN */
 	struct login *login;   /* the outer one's */
-	struct nest *nest;     /* a nested one's */
-	int64_t login_by_ms;   /* boot clock; a nested one is OPEN by then, or is closed */
+	/* a nested one's */
+	struct nest *nest;
+	struct inner_login *inner;
+	int64_t login_by_ms; /* boot clock; it is OPEN by then, or is closed */
 };
 
 /* Once in the warm parent's life: what can be made before a byte was met. */

@@ -420,7 +420,7 @@ target_closed(struct channel *c)
 	channel_step(c, CHANNEL_SEALING);
 	c->seal_by_ms = clock_boot_ms() + SEAL_MS;
 	if (visit_channels(v) == 0)
-		visit_end(v, REASON_DONE, NULL);
+		visit_close(v, REASON_DONE);
 }
 
 /*

@@ -9,8 +9,7 @@
 
 static const int64_t distances_ms[] = {30 * MINUTE_MS, 15 * MINUTE_MS, 5 * MINUTE_MS, 1 * MINUTE_MS};
 
-/* What is left, by the clock that says less. */
-static int64_t
+int64_t
 lease_left_ms(const struct lease *l)
 {
 	int64_t boot_ms = l->ends_boot_ms - clock_boot_ms(), wall_ms = l->ends_wall_ms - clock_wall_ms();

@@ -19,6 +19,7 @@ struct lease {
 /* Keeps it and says so.  A lease for a grant that there is one for replaces it. */
 void lease_on_lease(struct session *s, const struct msg_lease *m);
 const struct lease *lease_find(const struct session *s, uint64_t grant);
+int64_t lease_left_ms(const struct lease *l); /* by the clock that says less */
 /* Ends what is over, warns who is to be warned. */
 void leases_tick(struct session *s);
 /* When leases_tick is due at the latest, on the boot clock; INT64_MAX: never. */

@@ -3,11 +3,12 @@
 #include "asked.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "prompts.h"
 #include "ssh_more.h"
 #include "text.h"
 
-#define PROMPTS_MAX 16 /* in one round */
 #define USER_MAX 255
+#define INVITED "invite" /* whoever comes with a code in place of a target: invite+CODE */
 
 /* What auth was asked about the try at hand. */
 enum asked { ASKED_NOTHING, ASKED_OFFER, ASKED_STEP, ASKED_ANSWERS };
@@ -88,11 +89,15 @@ void
 login_on_unreadable(void *door, struct bytes user)
 {
 	struct door *d = door;
+	struct loginname name;
 
 	if (d->login->proof_refused) { /* auth refused it, and so has counted it */
 		d->login->proof_refused = 0;
 		return;
 	}
+	/* An invitation's code is no name, and this is for the book. */
+	if (loginname_split(user, &name) == 0 && strcmp(name.person, INVITED) == 0)
+		user = bytes_text(INVITED);
 	peer_post(d->session->auth, LOGIN_UNREADABLE, login_unreadable, .login = user, .reason = REASON_WEAK_KEY);
 }
 
@@ -152,25 +157,33 @@ publickey_try(struct session *s, ssh_message m)
 	offer_ask(s);
 }
 
+int
+login_answers_read(ssh_session ssh, struct wire *w)
+{
+	int count = ssh_userauth_kbdint_getnanswers(ssh);
+
+	for (int i = 0; i < count; i++)
+		wire_put_text(w, bytes_text(ssh_userauth_kbdint_getanswer(ssh, (unsigned)i)));
+	return (w->failed || count < 0 ? -1 : count);
+}
+
 static void
 answers_send(struct session *s, ssh_message m)
 {
 	struct login *l = s->door->login;
-	ssh_session ssh = s->door->leg.ssh;
-	int count = ssh_userauth_kbdint_getnanswers(ssh);
 	struct wire answers = {.limit = PEER_DATAGRAM_MAX / 2};
+	int count = login_answers_read(s->door->leg.ssh, &answers);
 
-	if (l->stale || count < 0) {
+	if (l->stale || (count == -1 && !answers.failed)) {
+		wire_free(&answers);
 		l->stale = 0;
 		step_begin(s, m, LOGIN_KEYBOARD); /* asked anew: that conversation is gone */
 		return;
 	}
-	for (int i = 0; i < count; i++)
-		wire_put_text(&answers, bytes_text(ssh_userauth_kbdint_getanswer(ssh, (unsigned)i)));
 	l->message = m;
 	l->asked = ASKED_ANSWERS;
 	l->prompting = 0;
-	if (answers.failed)
+	if (count == -1)
 		step_begin(s, m, LOGIN_OTHER);
 	else
 		peer_post(s->auth, ANSWERS, answers, .ask = l->ask, .count = (uint16_t)count,
@@ -191,20 +204,44 @@ keyboard_try(struct session *s, ssh_message m)
 		step_begin(s, m, LOGIN_OTHER);
 }
 
+/* Before the first question to auth that names this target: what policy says of it goes to auth by itself. */
+static void
+intent_post(const struct session *s)
+{
+	struct loginname name;
+
+	if (loginname_split(bytes_text(s->door->login->user), &name) == -1 || name.target[0] == '\0' ||
+	    strcmp(name.person, INVITED) == 0)
+		return;
+	peer_post(s->policy, INTENT, intent, .ask = 0, .target = bytes_text(name.target),
+	    .account = bytes_text(name.account));
+}
+
+/* 0; -1: longer than a name can be. */
+static int
+user_take(struct session *s, const char *user)
+{
+	struct login *l = s->door->login;
+
+	if (user == NULL || strcmp(l->user, user) == 0)
+		return (0);
+	if (strlen(user) > USER_MAX)
+		return (-1);
+	snprintf(l->user, sizeof(l->user), "%s", user);
+	intent_post(s);
+	return (0);
+}
+
 void
 login_try(struct door *d, ssh_message m)
 {
 	struct session *s = d->session;
 	struct login *l = d->login;
-	const char *user = ssh_message_auth_user(m);
 
-	if (user != NULL) {
-		if (strlen(user) > USER_MAX) {
-			ssh_message_free(m);
-			session_leave(s, REASON_PROTOCOL, NULL);
-			return;
-		}
-		snprintf(l->user, sizeof(l->user), "%s", user);
+	if (user_take(s, ssh_message_auth_user(m)) == -1) {
+		ssh_message_free(m);
+		session_leave(s, REASON_PROTOCOL, NULL);
+		return;
 	}
 	l->proof_refused = 0;
 	switch (ssh_message_subtype(m)) {
@@ -240,20 +277,43 @@ methods_bits(struct bytes list)
 	return ((int)bits);
 }
 
-static void
-banner_send(struct session *s, struct bytes text)
+void
+login_banner_send(struct door *d, struct bytes lines)
 {
-	char clean[500], line[512];
+	char *clean = text_lines(lines), *text;
 	ssh_string banner;
+	size_t size;
 
-	if (text.len == 0)
+	if (lines.len == 0 || clean == NULL) {
+		free(clean);
 		return;
-	text_safe(clean, sizeof(clean), text);
-	snprintf(line, sizeof(line), "%s\n", clean);
-	if ((banner = ssh_string_from_char(line)) == NULL)
-		return;
-	(void)ssh_send_issue_banner(s->door->leg.ssh, banner);
-	ssh_string_free(banner);
+	}
+	size = strlen(clean) + 2;
+	if ((text = malloc(size)) != NULL) {
+		(void)snprintf(text, size, "%s\n", clean);
+		if ((banner = ssh_string_from_char(text)) != NULL) {
+			(void)ssh_send_issue_banner(d->leg.ssh, banner);
+			ssh_string_free(banner);
+		}
+	}
+	free(text);
+	free(clean);
+}
+
+/* 0; -1: no name. */
+static int
+name_take(struct session *s, struct bytes person)
+{
+	struct loginname *name = &s->door->name;
+
+	if (loginname_split(bytes_text(s->door->login->user), name) == -1 ||
+	    bytes_copy(s->person, sizeof(s->person), person) == -1)
+		return (-1);
+	if (strcmp(name->person, INVITED) == 0) {
+		*name = (struct loginname){0};
+		memcpy(name->person, s->person, sizeof(name->person));
+	}
+	return (0);
 }
 
 static void
@@ -261,11 +321,11 @@ success(struct session *s, const struct msg_login_result *m)
 {
 	struct login *l = s->door->login;
 
-	if (loginname_split(bytes_text(l->user), &s->door->name) == -1 ||
-	    bytes_copy(s->person, sizeof(s->person), m->person) == -1) {
+	if (name_take(s, m->person) == -1) {
 		session_leave(s, REASON_PROTOCOL, NULL);
 		return;
 	}
+	login_banner_send(s->door, m->message);
 	s->state = SESSION_OPEN;
 	s->door->state = DOOR_OPEN;
 	(void)ssh_message_auth_reply_success(l->message, 0);
@@ -292,7 +352,7 @@ on_result(struct session *s, const struct msg_login_result *m)
 		success(s, m);
 		return;
 	}
-	banner_send(s, m->message);
+	login_banner_send(s->door, m->message);
 	(void)ssh_message_auth_set_methods(l->message, methods_bits(m->methods));
 	if (m->outcome == LOGIN_PARTIAL)
 		(void)ssh_message_auth_reply_success(l->message, 1);
@@ -301,34 +361,33 @@ on_result(struct session *s, const struct msg_login_result *m)
 	message_drop(l);
 }
 
+void
+login_prompts_send(ssh_message m, const struct prompts *p)
+{
+	char echo[PROMPTS_MAX];
+	const char *prompts[PROMPTS_MAX];
+
+	for (size_t i = 0; i < p->count; i++) {
+		echo[i] = p->echo[i];
+		prompts[i] = p->prompt[i];
+	}
+	(void)ssh_message_auth_interactive_request(
+	    m, p->name, p->instruction, p->count, p->count == 0 ? NULL : prompts, echo);
+}
+
 static void
 on_prompts(struct session *s, const struct msg_prompts *m)
 {
 	struct login *l = s->door->login;
-	struct reader r = reader_of(m->prompts);
-	char *name = bytes_dup(m->name), *instruction = bytes_dup(m->instruction);
-	char *prompts[PROMPTS_MAX] = {NULL}, echo[PROMPTS_MAX] = {0};
+	struct prompts p;
 
-	if (l->message == NULL || l->asked == ASKED_OFFER || m->ask != l->ask || m->count > PROMPTS_MAX ||
-	    name == NULL || instruction == NULL)
-		goto done;
-	for (uint16_t i = 0; i < m->count; i++) {
-		echo[i] = (char)(reader_get_u8(&r) != 0);
-		if ((prompts[i] = bytes_dup(reader_get_text(&r))) == NULL)
-			goto done;
-	}
-	if (!reader_end(&r))
-		goto done;
-	(void)ssh_message_auth_interactive_request(
-	    l->message, name, instruction, m->count, m->count == 0 ? NULL : (const char **)prompts, echo);
+	if (l->message == NULL || l->asked == ASKED_OFFER || m->ask != l->ask || prompts_read(&p, m) == -1)
+		return;
+	login_prompts_send(l->message, &p);
+	prompts_free(&p);
 	l->prompting = 1;
 	l->stale = 0;
 	message_drop(l);
-done:
-	for (size_t i = 0; i < PROMPTS_MAX; i++)
-		free(prompts[i]);
-	free(name);
-	free(instruction);
 }
 
 static void
@@ -406,4 +465,11 @@ login_auth_anew(struct session *s)
 	default:
 		break;
 	}
+}
+
+void
+login_policy_anew(struct session *s)
+{
+	if (s->door != NULL && s->door->login != NULL && s->state == SESSION_LOGIN)
+		intent_post(s);
 }

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "inner_login.h"
 
 #define BUFFER (64 * 1024)
 #define TURN (256 * 1024) /* bytes one way in one turn, so that everybody gets theirs */
@@ -116,6 +117,7 @@ nest_open(struct door *outer, ssh_message m, const char *host)
 		return (REASON_LIMIT);
 	}
 	if ((d = door_new(s, number, pair[1])) == NULL || /* takes pair[1] */
+	    (d->inner = inner_login_new()) == NULL ||
 	    (n->carrier = ssh_message_channel_request_open_reply_accept(m)) == NULL) {
 		if (d != NULL)
 			d->leg.over = 1; /* swept */
@@ -130,44 +132,6 @@ nest_open(struct door *outer, ssh_message m, const char *host)
 	d->nest = n;
 	d->login_by_ms = clock_boot_ms() + s->set.login_grace_time;
 	return (REASON_NONE);
-}
-
-/* ---- logging in ---- */
-
-/*
- * The account that an inner user name means.  Clients send their own local name when they are given none, so the
- * person's own name means no account in particular; the whole login name, alice+osv1+srx, means its account.
- */
-static void
-account_take(struct door *d, const char *user)
-{
-	struct loginname *name = &d->name, parts;
-
-	if (name->account[0] != '\0' || strcmp(user, name->person) == 0)
-		return;
-	if (loginname_split(bytes_text(user), &parts) == 0 && parts.target[0] != '\0' &&
-	    strcmp(parts.person, name->person) == 0 && strcmp(parts.target, name->target) == 0) {
-		memcpy(name->account, parts.account, sizeof(name->account));
-		return;
-	}
-	/* What is no account of the target's, policy refuses with the names of those that are. */
-	snprintf(name->account, sizeof(name->account), "%s", user[0] == '\0' ? "-" : user);
-}
-
-void
-nest_login(struct door *d, ssh_message m)
-{
-	const char *user = ssh_message_auth_user(m);
-
-	if (ssh_message_subtype(m) == SSH_AUTH_METHOD_PUBLICKEY &&
-	    ssh_message_auth_publickey_state(m) != SSH_PUBLICKEY_STATE_VALID) {
-		(void)ssh_message_auth_reply_pk_ok_simple(
-		    m); /* some clients take no yes before they have proved it */
-		return;
-	}
-	account_take(d, user == NULL ? "" : user);
-	d->state = DOOR_OPEN;
-	(void)ssh_message_auth_reply_success(m, 0);
 }
 
 /* ---- carrying ---- */

@@ -3,8 +3,8 @@
  * port 22; nothing is dialled for it.  A pair of sockets takes the place of that connection: libssh, as a server, has
  * one end, and what comes and goes at the other is carried in the channel.  Nesting goes one deep.
  *
- * Whoever is inside was vouched for outside: any try of logging in succeeds, its user name is the account.  What is
- * carried here is the inner connection's own cipher text; it is recorded where it is plain, in the inner channels.
+ * Whoever is inside was vouched for outside; its user name is the account (inner_login.h).  What is carried here is the
+ * inner connection's own cipher text; it is recorded where it is plain, in the inner channels.
  */
 #ifndef SESSION_NEST_H
 #define SESSION_NEST_H
@@ -17,7 +17,6 @@ struct nest;
 
 /* m (lent) asks `outer` for host, port 22.  0: accepted, a new door stands in it; else the reason to refuse it with. */
 enum reason nest_open(struct door *outer, ssh_message m, const char *host);
-void nest_login(struct door *d, ssh_message m); /* lent */
 
 int nest_turn(struct door *d); /* 1 when something moved */
 void nest_watch(struct door *d);

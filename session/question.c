@@ -67,6 +67,28 @@ wait_begin(struct channel *c, const struct msg_verdict *m)
 	c->shown_second = -1;
 }
 
+/* It ended while the yes was on its way, and policy has heard so by now; or it is about to, and is awaited. */
+static void
+again(struct channel *c)
+{
+	c->ask_due = c->visit->state == VISIT_ROTATING;
+	c->visit = NULL;
+	c->ask = session_ask(c->session);
+	c->asked_boot_ms = clock_boot_ms();
+	if (!c->ask_due)
+		ask_post(c);
+}
+
+static void
+again_tick(struct channel *c)
+{
+	c->asked_boot_ms = clock_boot_ms();
+	if (visits_rotate(c->session))
+		return;
+	c->ask_due = 0;
+	ask_post(c);
+}
+
 static void
 enter(struct channel *c, const struct msg_verdict *m)
 {
@@ -81,11 +103,8 @@ enter(struct channel *c, const struct msg_verdict *m)
 		channel_refuse(c, REASON_LIMIT, NULL);
 		return;
 	}
-	if (c->visit->state == VISIT_OVER) { /* it ended while the yes was on its way; policy has heard so by now */
-		c->visit = NULL;
-		c->ask = session_ask(c->session);
-		c->asked_boot_ms = clock_boot_ms();
-		ask_post(c);
+	if (c->visit->state == VISIT_OVER || c->visit->state == VISIT_ROTATING) {
+		again(c);
 		return;
 	}
 	entry_allow(c);
@@ -201,6 +220,8 @@ question_turn(struct channel *c)
 void
 question_tick(struct channel *c)
 {
+	if (c->ask_due)
+		again_tick(c);
 	live_line_show(c);
 	if (!c->is_waiting && clock_boot_ms() - c->asked_boot_ms > ANSWER_MS) {
 		peer_post(c->session->policy, ASK_ENDED, ask_ended, .ask = c->ask);

@@ -6,12 +6,16 @@
 #include "base/confine.h"
 #include "base/log.h"
 #include "channel.h"
+#include "credential.h"
 #include "door.h"
 #include "forward.h"
+#include "fresh.h"
+#include "inner_login.h"
 #include "lease.h"
 #include "login.h"
 #include "question.h"
 #include "receipt.h"
+#include "renewal.h"
 #include "verb.h"
 #include "visit.h"
 
@@ -79,14 +83,24 @@ on_end(void *ctx)
 		session_leave(s, REASON_HOUSE_CLOSING, NULL);
 }
 
+/* 1 when nothing is left to be done where the engineer was. */
+static int
+client_is_gone(struct session *s)
+{
+	visits_close(s, REASON_LEFT);
+	if (!visits_rotate(s))
+		return (1);
+	for (struct channel *c = s->channels; c != NULL; c = c->next)
+		c->here_closed = 1;
+	return (0);
+}
+
 /* 1 when nothing keeps the process. */
 static int
 is_over(struct session *s)
 {
-	if (s->state > SESSION_ARRIVED && s->door->leg.over) {
-		visits_end(s, 0, REASON_LEFT, NULL);
-		return (1);
-	}
+	if (s->state > SESSION_ARRIVED && s->door->leg.over)
+		return (client_is_gone(s));
 	if (s->state != SESSION_LEAVING)
 		return (0);
 	if (clock_boot_ms() >= s->leave_by_ms) {
@@ -198,7 +212,21 @@ on_auth(struct peer *p, struct message *m, void *ctx)
 		arrive_check(s);
 		break;
 	case MSG_CERT:
-		visit_on_cert(s, &m->cert);
+	case MSG_AGENT:
+	case MSG_PASSWORD:
+		credential_on_auth(s, m);
+		break;
+	case MSG_CREDENTIAL_REFUSED:
+		credential_on_auth(s, m);
+		renewal_on_auth(s, m);
+		break;
+	case MSG_ROTATION:
+		renewal_on_auth(s, m);
+		break;
+	case MSG_PROMPTS:
+		if (!fresh_on_prompts(s, &m->prompts) && !inner_login_on_prompts(s, &m->prompts))
+			login_on_auth(s, m);
+		session_wake(s);
 		break;
 	default:
 		login_on_auth(s, m);
@@ -238,6 +266,9 @@ on_policy(struct peer *p, struct message *m, void *ctx)
 		break;
 	case MSG_END:
 		on_order_to_end(s, &m->end);
+		break;
+	case MSG_INTENT_ANSWER:
+		inner_login_on_answer(s, &m->intent_answer);
 		break;
 	case MSG_VERB_OUT:
 		verb_on_out(s, &m->verb_out);
@@ -348,6 +379,8 @@ on_link(struct session *s, const struct msg_link *m, int fd)
 		visits_policy_anew(s);
 		questions_policy_anew(s);
 		verbs_policy_anew(s);
+		login_policy_anew(s);
+		inner_logins_policy_anew(s);
 		break;
 	case PROCESS_RECORDER:
 		visits_recorder_anew(s);

@@ -688,6 +688,40 @@ ssh_more_identifier(ssh_session session)
 	return (bytes_of(crypto->session_id, crypto->session_id_len));
 }
 
+/* ---- logging in to a target ---- */
+
+int
+ssh_more_rsa_sha2(ssh_session session)
+{
+	if ((session->extensions & SSH_EXT_SIG_RSA_SHA512) != 0)
+		return (512);
+	return ((session->extensions & SSH_EXT_SIG_RSA_SHA256) != 0 ? 256 : 0);
+}
+
+/*
+ * libssh's own agent client waits without end for an agent that says nothing.  So the request is made elsewhere, and libssh
+ * waits for the answer as for that to a "none", whose function has nothing of its own to do while one is pending.
+ */
+int
+ssh_more_publickey_send(ssh_session session, struct bytes request)
+{
+	if (session->pending_call_state != SSH_PENDING_CALL_NONE || request.len > UINT32_MAX ||
+	    ssh_buffer_add_data(session->out_buffer, request.at, (uint32_t)request.len) < 0) {
+		(void)ssh_buffer_reinit(session->out_buffer);
+		return (-1);
+	}
+	session->auth.current_method = SSH_AUTH_METHOD_PUBLICKEY;
+	session->auth.state = SSH_AUTH_STATE_PUBKEY_AUTH_SENT;
+	session->pending_call_state = SSH_PENDING_CALL_AUTH_NONE;
+	return (ssh_packet_send(session) == SSH_ERROR ? -1 : 0);
+}
+
+void
+ssh_more_burn(ssh_session session)
+{
+	ssh_buffer_set_secure(session->out_buffer);
+}
+
 const char *
 ssh_more_kex(ssh_session session)
 {
@@ -700,6 +734,14 @@ const char *
 ssh_more_cipher(ssh_session session)
 {
 	const char *name = ssh_get_cipher_out(session);
+
+	return (name == NULL ? "" : name);
+}
+
+const char *
+ssh_more_mac(ssh_session session)
+{
+	const char *name = ssh_get_hmac_out(session);
 
 	return (name == NULL ? "" : name);
 }

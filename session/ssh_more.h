@@ -99,8 +99,17 @@ int ssh_more_keepalive(ssh_session session);
 /* The session identifier (RFC 4253 7.2): the first exchange's hash; empty before it. Lent until ssh_free. */
 struct bytes ssh_more_identifier(ssh_session session);
 
-/* The kex and cipher in use, for the record ("mlkem768x25519-sha256", "aes256-gcm@openssh.com"); lent; "" before. */
+/* Target leg, once the login's service is granted: an RSA signature that the target says it takes (RFC 8308 3.1): 512, 256, or 0: it says nothing. */
+int ssh_more_rsa_sha2(ssh_session session);
+/* Target leg: sends a whole publickey request, the signature in it (RFC 4252 7); ssh_userauth_none(session, NULL) then gives
+ * its answer, over and over while that is SSH_AUTH_AGAIN.  0 or -1. */
+int ssh_more_publickey_send(ssh_session session, struct bytes request);
+/* What is packed to be sent from now on is burnt when it was sent; before each secret that is given to libssh. */
+void ssh_more_burn(ssh_session session);
+
+/* What is in use, for the record ("mlkem768x25519-sha256", "aes256-gcm@openssh.com"); lent; "" before. */
 const char *ssh_more_kex(ssh_session session);
 const char *ssh_more_cipher(ssh_session session);
+const char *ssh_more_mac(ssh_session session);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/utf8.h"
 
 void
 text_reason(char *to, size_t size, enum reason reason, const char *text)
@@ -83,6 +84,38 @@ void
 text_safe(char *to, size_t size, struct bytes from)
 {
 	(void)log_escape(to, size, from.at, from.len);
+}
+
+/* Length of the character at `at` that may be shown as it is; 0 when it may not. */
+static size_t
+printable(const uint8_t *at, size_t left)
+{
+	uint32_t point;
+	int len;
+
+	if (*at == '\n' || *at == '\t')
+		return (1);
+	len = utf8_next(at, left, &point);
+	if (len <= 0 || point < ' ' || (point >= 0x7f && point < 0xa0) || utf8_reorders(point))
+		return (0);
+	return ((size_t)len);
+}
+
+char *
+text_lines(struct bytes from)
+{
+	char *to = malloc(from.len + 1);
+	size_t out = 0, len;
+
+	if (to == NULL)
+		return (NULL);
+	for (size_t i = 0; i < from.len; i += len == 0 ? 1 : len) {
+		len = printable(from.at + i, from.len - i);
+		memcpy(to + out, len == 0 ? (const uint8_t *)"?" : from.at + i, len == 0 ? 1 : len);
+		out += len == 0 ? 1 : len;
+	}
+	to[out] = '\0';
+	return (to);
 }
 
 int

@@ -21,6 +21,8 @@ void text_bytes(char *to, size_t size, uint64_t bytes);
 void text_time(char *to, size_t size, int64_t wall_ms);
 /* Copies text from a sibling so that no control character of it reaches a terminal. */
 void text_safe(char *to, size_t size, struct bytes from);
+/* The same for text of many lines, whose ends and tabs stay, as all that can be printed does: gives a string; NULL: no memory. */
+char *text_lines(struct bytes from);
 
 /* Bytes that wait, first in, first out.  Zero is a valid empty one. */
 struct fifo {

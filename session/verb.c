@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "fresh.h"
 
 #define WAITING_MAX (128 * 1024) /* bytes of a stream that wait for the engineer's client */
 #define PIECE 16384
@@ -132,13 +133,13 @@ stream_move(struct channel *c)
 int
 verb_turn(struct channel *c)
 {
-	int moved;
+	int moved = fresh_turn(c);
 
 	if (c->here_closed) {
 		channel_step(c, CHANNEL_OVER); /* verb_free tells policy */
 		return (1);
 	}
-	moved = stream_move(c);
+	moved |= stream_move(c);
 	if (c->verb_fd == -1 && (c->verb_ended || c->verb_lost)) {
 		if (!c->verb_ended) {
 			channel_refuse(c, REASON_POLICY_AWAY, "how this ended is not known; look again");
@@ -174,4 +175,6 @@ verb_free(struct channel *c)
 	if (c->verb_ask != 0 && !c->verb_ended)
 		peer_post(c->session->policy, VERB_GONE, verb_gone, .ask = c->verb_ask);
 	stream_close(c);
+	fresh_free(c->fresh);
+	c->fresh = NULL;
 }

@@ -1,23 +1,19 @@
 #include "visit.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
+#include <jansson.h>
 #include <unistd.h>
 
 #include <libssh/libssh.h>
-#include <libssh/server.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "beside.h"
 #include "channel.h"
+#include "credential.h"
+#include "renewal.h"
 #include "ssh_more.h"
-
-#define KEX                                                                                                        \
-	"curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521," \
-	"mlkem768x25519-sha256,diffie-hellman-group16-sha512,diffie-hellman-group14-sha256"
-#define CIPHERS "aes256-gcm@openssh.com,aes128-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-ctr,aes128-ctr"
-#define MACS "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256,hmac-sha2-512"
+#include "target_options.h"
 
 struct visit *
 visit_of(const struct session *s, uint32_t stream)
@@ -28,21 +24,47 @@ visit_of(const struct session *s, uint32_t stream)
 	return (NULL);
 }
 
+/* Of a host key that is not good policy keeps the key itself. */
 static void
 visit_tell(const struct visit *v, enum visit_event what, const char *text)
 {
+	char *shown = host_keys_differ(&v->host_keys) ? host_keys_shown(&v->host_keys) : NULL;
+
+	if (shown != NULL)
+		text = shown;
 	peer_post(v->session->policy, VISIT, visit, .stream = v->stream, .what = (uint8_t)what,
 	    .reason = (uint16_t)v->reason, .text = bytes_text(text == NULL ? "" : text));
+	free(shown);
 }
 
-static int
-host_key_take(struct visit *v, struct bytes key)
+static void
+socket_close(struct visit *v)
 {
-	if (key.len == 0 || (v->host_key = malloc(key.len)) == NULL)
-		return (-1);
-	memcpy(v->host_key, key.at, key.len);
-	v->host_key_len = key.len;
-	return (0);
+	watch_end(v->socket_watch);
+	v->socket_watch = NULL;
+	if (v->socket != -1)
+		close(v->socket);
+	v->socket = -1;
+}
+
+/* Leaves the target, whose leg must still be there for what renewal has to say, and wipes. */
+static void
+leg_leave(struct visit *v, const char *farewell)
+{
+	renewal_free(v->renewal);
+	v->renewal = NULL;
+	credential_free(v->credential);
+	v->credential = NULL;
+	socket_close(v);
+	leg_end(&v->leg, farewell);
+}
+
+static void
+visit_free(struct visit *v)
+{
+	leg_leave(v, NULL);
+	host_keys_free(&v->host_keys);
+	free(v);
 }
 
 /* In s's list.  NULL: no memory. */
@@ -66,7 +88,6 @@ struct visit *
 visit_join(struct session *s, const struct msg_verdict *m, enum ask_kind kind)
 {
 	struct visit *v = visit_of(s, m->stream);
-	struct reader keys = reader_of(m->host_keys);
 
 	if (v != NULL)
 		return (v);
@@ -75,11 +96,13 @@ visit_join(struct session *s, const struct msg_verdict *m, enum ask_kind kind)
 	v->grant = m->grant;
 	v->capabilities = m->capabilities;
 	v->is_plain = kind == ASK_FORWARD;
+	v->how = (enum target_login)m->login;
 	if (bytes_copy(v->target, sizeof(v->target), m->target) == -1 ||
 	    bytes_copy(v->account, sizeof(v->account), m->account) == -1 ||
-	    (!v->is_plain && host_key_take(v, reader_get_bytes(&keys)) == -1)) {
+	    bytes_copy(v->legacy, sizeof(v->legacy), m->algorithms) == -1 ||
+	    (!v->is_plain && host_keys_take(&v->host_keys, m->host_keys) == -1)) {
 		s->visits = v->next;
-		free(v);
+		visit_free(v);
 		return (NULL);
 	}
 	return (v);
@@ -112,13 +135,15 @@ visit_channels(const struct visit *v)
 }
 
 static void
-socket_close(struct visit *v)
+channels_leave(struct visit *v, enum reason reason, const char *text)
 {
-	watch_end(v->socket_watch);
-	v->socket_watch = NULL;
-	if (v->socket != -1)
-		close(v->socket);
-	v->socket = -1;
+	for (struct channel *c = v->session->channels; c != NULL; c = c->next) {
+		if (c->visit != v)
+			continue;
+		if (reason != REASON_NONE && reason != REASON_DONE)
+			channel_cut(c, reason, text);
+		channel_leave(c);
+	}
 }
 
 void
@@ -130,20 +155,26 @@ visit_end(struct visit *v, enum reason reason, const char *text)
 	    reason_code(reason));
 	v->state = VISIT_OVER;
 	v->reason = reason;
-	for (struct channel *c = v->session->channels; c != NULL; c = c->next) {
-		if (c->visit != v)
-			continue;
-		if (reason != REASON_NONE && reason != REASON_DONE)
-			channel_cut(c, reason, text);
-		channel_leave(c);
-	}
-	socket_close(v);
-	leg_end(&v->leg, "the visit is over");
-	ssh_key_free(v->key);
-	v->key = NULL;
+	channels_leave(v, reason, text);
+	leg_leave(v, "the visit is over");
 	if (v->has_socket)
 		end_record(v, reason, text);
 	visit_tell(v, v->was_open ? VISIT_CLOSED : VISIT_FAILED, text);
+	session_wake(v->session);
+}
+
+void
+visit_close(struct visit *v, enum reason reason)
+{
+	if (v->state == VISIT_ROTATING)
+		return;
+	if (v->state != VISIT_OPEN || (v->renewal = renewal_new(v)) == NULL) {
+		visit_end(v, reason, NULL);
+		return;
+	}
+	v->state = VISIT_ROTATING;
+	v->reason = reason;
+	channels_leave(v, reason, NULL);
 	session_wake(v->session);
 }
 
@@ -155,17 +186,28 @@ visits_end(struct session *s, uint64_t grant, enum reason reason, const char *te
 			visit_end(v, reason, text);
 }
 
+void
+visits_close(struct session *s, enum reason reason)
+{
+	for (struct visit *v = s->visits; v != NULL; v = v->next)
+		visit_close(v, reason);
+}
+
+int
+visits_rotate(const struct session *s)
+{
+	for (const struct visit *v = s->visits; v != NULL; v = v->next)
+		if (v->state == VISIT_ROTATING)
+			return (1);
+	return (0);
+}
+
 /* ---- the target's leg ---- */
 
 static int
 on_host_key(void *ctx, struct bytes key)
 {
-	struct visit *v = ctx;
-
-	if (bytes_equal(key, bytes_of(v->host_key, v->host_key_len)))
-		return (1);
-	v->host_key_differs = 1;
-	return (0);
+	return (host_keys_see(&((struct visit *)ctx)->host_keys, key));
 }
 
 static const struct ssh_more_hooks hooks = {.host_key = on_host_key};
@@ -174,54 +216,6 @@ static void
 on_wake(void *ctx)
 {
 	session_wake(((struct visit *)ctx)->session);
-}
-
-/* The algorithms of a pinned key, as they stand in a key exchange (RFC 8332 for RSA). */
-static int
-host_key_algorithms(const struct visit *v, char *to, size_t size)
-{
-	struct reader r = reader_of(bytes_of(v->host_key, v->host_key_len));
-	struct bytes kind = reader_get_text(&r);
-
-	if (r.failed)
-		return (-1);
-	if (bytes_are(kind, "ssh-rsa"))
-		return (bytes_copy(to, size, bytes_text("rsa-sha2-512,rsa-sha2-256")));
-	return (bytes_copy(to, size, kind));
-}
-
-static int
-options_set(const struct visit *v, ssh_session ssh, int fd)
-{
-	static const int off = 0;
-	char algorithms[64];
-	const struct {
-		enum ssh_options_e option;
-		const void *value;
-	} rows[] = {
-	    {SSH_OPTIONS_PROCESS_CONFIG, &off},
-	    {SSH_OPTIONS_SSH_DIR, "/"},
-	    {SSH_OPTIONS_KNOWNHOSTS, "/dev/null"},
-	    {SSH_OPTIONS_GLOBAL_KNOWNHOSTS, "/dev/null"},
-	    {SSH_OPTIONS_HOST, "target"},
-	    {SSH_OPTIONS_USER, "lodge"}, /* the account goes with the login itself */
-	    {SSH_OPTIONS_FD, &fd},
-	    {SSH_OPTIONS_HOSTKEYS, algorithms},
-	    {SSH_OPTIONS_KEY_EXCHANGE, KEX},
-	    {SSH_OPTIONS_CIPHERS_C_S, CIPHERS},
-	    {SSH_OPTIONS_CIPHERS_S_C, CIPHERS},
-	    {SSH_OPTIONS_HMAC_C_S, MACS},
-	    {SSH_OPTIONS_HMAC_S_C, MACS},
-	};
-
-	if (host_key_algorithms(v, algorithms, sizeof(algorithms)) == -1)
-		return (-1);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (ssh_options_set(ssh, rows[i].option, rows[i].value) < 0) {
-			log_warning("%s: libssh does not take option %zu: %s", v->target, i, ssh_get_error(ssh));
-			return (-1);
-		}
-	return (0);
 }
 
 static int
@@ -234,7 +228,8 @@ leg_open(struct visit *v, int fd)
 		return (-1);
 	}
 	ssh_set_blocking(ssh, 0);
-	if (options_set(v, ssh, fd) == -1 || leg_rekey(ssh, &v->session->set) == -1) {
+	if (target_options(ssh, fd, v->target, &v->host_keys, bytes_text(v->legacy)) == -1 ||
+	    leg_rekey(ssh, &v->session->set) == -1) {
 		ssh_free(ssh);
 		close(fd);
 		return (-1);
@@ -314,101 +309,91 @@ visit_on_target(struct session *s, uint32_t stream, int fd)
 	session_wake(s);
 }
 
-static void
-cert_ask(const struct visit *v)
-{
-	char *base64 = NULL;
-	uint8_t blob[256];
-	size_t len;
-	int got;
-
-	if (ssh_pki_export_pubkey_base64(v->key, &base64) != SSH_OK)
-		return;
-	len = strlen(base64);
-	if (len / 4 * 3 <= sizeof(blob) &&
-	    (got = EVP_DecodeBlock(blob, (const unsigned char *)base64, (int)len)) > 0) {
-		for (size_t i = len; i > 0 && base64[i - 1] == '='; i--)
-			got--;
-		peer_post(v->session->auth, CERT_WANTED, cert_wanted, .ask = v->cert_ask, .stream = v->stream,
-		    .public_key = bytes_of(blob, (size_t)got));
-	}
-	ssh_string_free_char(base64);
-}
+/* ---- logging in ---- */
 
 static void
-certify_begin(struct visit *v)
+fact_record(const struct visit *v, char *json)
 {
-	if (ssh_more_listen(v->leg.ssh, 0) == -1 || ssh_pki_generate(SSH_KEYTYPE_ED25519, 0, &v->key) != SSH_OK) {
-		visit_end(v, REASON_LIMIT, NULL);
-		return;
-	}
-	v->state = VISIT_CERTIFYING;
-	v->cert_ask = session_ask(v->session);
-	cert_ask(v);
+	record_put(v->session->record, FRAME_FACT, v->stream, 0, bytes_text(json));
+	free(json);
 }
 
-/* Puts the certificate beside the key.  0 or -1. */
-static int
-cert_take(struct visit *v, struct bytes certificate)
+/* How it let us in, for whoever reads the recording. */
+static void
+login_record(const struct visit *v)
 {
-	unsigned char *base64 = malloc(certificate.len / 3 * 4 + 5);
-	ssh_key cert = NULL;
-	int rc = -1;
+	char host_key[HOST_KEY_FINGERPRINT], *text = NULL;
+	json_t *o;
 
-	if (base64 == NULL)
-		return (-1);
-	(void)EVP_EncodeBlock(base64, certificate.at, (int)certificate.len);
-	if (ssh_pki_import_cert_base64((const char *)base64, SSH_KEYTYPE_ED25519_CERT01, &cert) == SSH_OK &&
-	    ssh_pki_copy_cert_to_privkey(cert, v->key) == SSH_OK)
-		rc = 0;
-	ssh_key_free(cert);
-	free(base64);
-	return (rc);
+	host_keys_first(&v->host_keys, host_key);
+	o = json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s}}", "login", "how", credential_name(v->how), "method",
+	    credential_method(v->how), "host_key", host_key, "kex", ssh_more_kex(v->leg.ssh), "cipher",
+	    ssh_more_cipher(v->leg.ssh), "mac", ssh_more_mac(v->leg.ssh), "legacy", v->legacy);
+	if (o == NULL || (text = json_dumps(o, JSON_COMPACT)) == NULL)
+		log_fatal("out of memory");
+	json_decref(o);
+	fact_record(v, text);
 }
 
-void
-visit_on_cert(struct session *s, const struct msg_cert *m)
+/* The evidence stands in the recording before its end does. */
+static void
+host_key_refuse(struct visit *v)
 {
-	struct visit *v = visit_of(s, m->stream);
+	char line[768];
 
-	if (v == NULL || v->state != VISIT_CERTIFYING || m->ask != v->cert_ask)
-		return;
-	if (m->reason != REASON_NONE) {
-		visit_end(v, (enum reason)m->reason, NULL);
+	fact_record(v, host_keys_fact(&v->host_keys));
+	host_keys_line(&v->host_keys, v->target, line, sizeof(line));
+	visit_end(v, REASON_HOST_KEY, line);
+}
+
+static void
+exchange_lost(struct visit *v)
+{
+	char text[512], clean[160];
+	const char *why = ssh_get_error(v->leg.ssh);
+
+	if (target_nothing_common(why, v->target, text, sizeof(text)) == 0) {
+		visit_end(v, REASON_NO_COMMON, text);
 		return;
 	}
-	if (cert_take(v, m->certificate) == -1) {
-		visit_end(v, REASON_TARGET_LOGIN, "lodge-auth gave no certificate that can be used");
-		return;
-	}
-	v->state = VISIT_LOGIN;
-	session_wake(s);
+	text_safe(clean, sizeof(clean), bytes_text(why));
+	snprintf(text, sizeof(text), "%s did not finish the key exchange: %s", v->target, clean);
+	visit_end(v, REASON_UNREACHABLE, text);
 }
 
 /* Why the leg is gone, in the state it had. */
 static void
 leg_lost(struct visit *v)
 {
-	char text[320], clean[160];
-	const char *why = ssh_get_error(v->leg.ssh);
-
-	if (v->host_key_differs) {
-		visit_end(v, REASON_HOST_KEY, NULL);
+	if (host_keys_differ(&v->host_keys)) {
+		host_key_refuse(v);
 		return;
 	}
-	text_safe(clean, sizeof(clean), bytes_text(why));
 	switch (v->state) {
 	case VISIT_EXCHANGE:
-		snprintf(text, sizeof(text), "%s did not finish the key exchange: %s", v->target, clean);
-		visit_end(v, REASON_UNREACHABLE, text);
+		exchange_lost(v);
 		break;
 	case VISIT_LOGIN:
 		visit_end(v, REASON_TARGET_LOGIN, NULL);
+		break;
+	case VISIT_ROTATING:
+		visit_end(v, v->reason, NULL);
 		break;
 	default:
 		visit_end(v, REASON_TARGET_GONE, NULL);
 		break;
 	}
+}
+
+static void
+login_begin(struct visit *v)
+{
+	if (leg_listen(&v->leg) == -1 || ssh_more_listen(v->leg.ssh, 0) == -1 ||
+	    (v->credential = credential_new(v)) == NULL) {
+		visit_end(v, REASON_LIMIT, NULL);
+		return;
+	}
+	v->state = VISIT_LOGIN;
 }
 
 static int
@@ -419,10 +404,7 @@ exchange_step(struct visit *v)
 	leg_unblock(&v->leg); /* libssh takes it away when it connects */
 	switch (rc) {
 	case SSH_OK:
-		if (leg_listen(&v->leg) == -1)
-			visit_end(v, REASON_LIMIT, NULL);
-		else
-			certify_begin(v);
+		login_begin(v);
 		return (1);
 	case SSH_AGAIN:
 		if (leg_listen(&v->leg) == -1)
@@ -434,26 +416,45 @@ exchange_step(struct visit *v)
 	}
 }
 
+static void
+login_done(struct visit *v)
+{
+	credential_free(v->credential); /* it has done its work */
+	v->credential = NULL;
+	login_record(v);
+	v->state = VISIT_OPEN;
+	v->was_open = 1;
+	log_info("connection %llu: %s entered as %s (%s)", (unsigned long long)v->session->conn, v->target,
+	    v->account, credential_name(v->how));
+	visit_tell(v, VISIT_OPENED, NULL);
+}
+
+/* Its words outlive it. */
+static void
+login_refused(struct visit *v)
+{
+	enum reason reason = credential_reason(v->credential);
+	char text[512];
+
+	snprintf(text, sizeof(text), "%s", credential_text(v->credential));
+	if (host_keys_differ(&v->host_keys))
+		host_key_refuse(v);
+	else
+		visit_end(v, reason, text);
+}
+
 static int
 login_step(struct visit *v)
 {
-	int rc = ssh_userauth_publickey(v->leg.ssh, v->account, v->key);
-
-	switch (rc) {
-	case SSH_AUTH_AGAIN:
-		return (0);
-	case SSH_AUTH_SUCCESS:
-		v->state = VISIT_OPEN;
-		v->was_open = 1;
-		ssh_key_free(v->key); /* it has done its work */
-		v->key = NULL;
-		log_info("connection %llu: %s entered as %s", (unsigned long long)v->session->conn, v->target,
-		    v->account);
-		visit_tell(v, VISIT_OPENED, NULL);
+	switch (credential_turn(v->credential)) {
+	case CREDENTIAL_IN:
+		login_done(v);
+		return (1);
+	case CREDENTIAL_OUT:
+		login_refused(v);
 		return (1);
 	default:
-		leg_lost(v);
-		return (1);
+		return (0);
 	}
 }
 
@@ -484,6 +485,10 @@ visit_turn(struct visit *v)
 		moved |= exchange_step(v);
 	if (v->state == VISIT_LOGIN && !v->leg.over)
 		moved |= login_step(v);
+	if (v->state == VISIT_ROTATING && renewal_turn(v->renewal)) {
+		visit_end(v, v->reason, NULL);
+		return (1);
+	}
 	if (v->state != VISIT_OVER)
 		moved |= beside_messages(v);
 	if (v->state != VISIT_OVER && v->leg.over && !leg_has_more(v)) {
@@ -509,8 +514,12 @@ visits_tick(struct session *s)
 	for (struct visit *v = s->visits; v != NULL; v = v->next) {
 		if (v->state == VISIT_OVER)
 			continue;
-		if (v->state != VISIT_OPEN && clock_boot_ms() >= v->enter_by_ms)
-			visit_end(v, REASON_UNREACHABLE, NULL);
+		if (v->state < VISIT_OPEN && clock_boot_ms() >= v->enter_by_ms)
+			visit_end(v,
+			    v->credential != NULL && credential_turn(v->credential) == CREDENTIAL_ASKED
+			        ? REASON_AUTH_AWAY
+			        : REASON_UNREACHABLE,
+			    NULL);
 		else if (v->state == VISIT_OPEN && !v->is_plain &&
 		         leg_alive_check(&v->leg, s->set.client_alive_interval, s->set.client_alive_count_max))
 			visit_end(v, REASON_TARGET_GONE, "the target does not answer any more");
@@ -520,9 +529,12 @@ visits_tick(struct session *s)
 void
 visits_auth_anew(struct session *s)
 {
-	for (struct visit *v = s->visits; v != NULL; v = v->next)
-		if (v->state == VISIT_CERTIFYING)
-			cert_ask(v);
+	for (struct visit *v = s->visits; v != NULL; v = v->next) {
+		if (v->credential != NULL)
+			credential_ask_again(v->credential);
+		if (v->renewal != NULL)
+			renewal_ask_again(v->renewal);
+	}
 }
 
 void
@@ -542,16 +554,6 @@ visits_recorder_anew(struct session *s)
 	for (struct visit *v = s->visits; v != NULL; v = v->next)
 		if (v->has_socket)
 			peer_post(s->recorder, TARGET_HELD, target_held, .stream = v->stream);
-}
-
-static void
-visit_free(struct visit *v)
-{
-	socket_close(v);
-	leg_end(&v->leg, NULL);
-	ssh_key_free(v->key);
-	free(v->host_key);
-	free(v);
 }
 
 static int

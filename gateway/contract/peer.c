@@ -475,6 +475,7 @@ peer_wait(struct peer *p, enum message_type type, int timeout_ms, peer_on_messag
 
 			p->held++;
 			peer_hand(p, datagram, len, fd, take, ctx);
+			explicit_bzero(datagram, len); /* it may have been a secret; `take` does not wait */
 			peer_let_go(p);
 			if (answer)
 				return (p->broken ? -1 : 0);
@@ -486,6 +487,7 @@ peer_wait(struct peer *p, enum message_type type, int timeout_ms, peer_on_messag
 			peer_break(p, "out of memory");
 			break;
 		}
+		explicit_bzero(datagram, len);
 		p->held++;
 		loop_defer(p->loop, on_waiting, p);
 	}

@@ -1,6 +1,6 @@
 /*
- * lodge-dialer: resolves a name and connects, on policy's word alone; hands the descriptor to the recorder and keeps
- * no copy.  It reads no byte of what it connected.
+ * lodge-dialer: resolves a name and connects, on policy's word alone; hands the descriptor to the recorder, or to the
+ * scan of a target, and keeps no copy.  It reads no byte of what it connected.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -18,6 +18,7 @@
 #include "contract/tables.h"
 
 #define DIALS_MAX 256 /* under way at once */
+#define SCANS_MAX 8
 
 /* One target being dialled: its addresses are tried in turn until the deadline. */
 struct dial {
@@ -32,6 +33,7 @@ struct dial {
 	struct addrinfo *found, *at;
 	int fd;
 	int last_error;
+	int is_scan;           /* the descriptor goes to scan number `conn` */
 	int guarded, was_near; /* an address of this machine or its link is not dialled; there was one */
 	struct watch *watch;
 	struct timer *deadline;
@@ -41,6 +43,7 @@ static struct {
 	struct loop *loop;
 	struct settings set;
 	struct peer *policy, *recorder;
+	struct peer *scans[SCANS_MAX]; /* NULL: a free place */
 	struct dial *dials;
 	size_t count;
 } dialer;
@@ -77,20 +80,31 @@ dial_over(struct dial *d, enum reason reason, const char *text)
 		dial_free(d);
 }
 
+static struct peer *
+scan_of(uint64_t number)
+{
+	for (size_t i = 0; i < SCANS_MAX; i++)
+		if (dialer.scans[i] != NULL && peer_conn(dialer.scans[i]) == number)
+			return (dialer.scans[i]);
+	return (NULL);
+}
+
 static void
 dial_hand_on(struct dial *d)
 {
+	struct peer *to = d->is_scan ? scan_of(d->conn) : dialer.recorder;
 	int on = 1;
 
-	if (dialer.recorder == NULL) {
-		dial_over(d, REASON_RECORDER, "the recorder is away");
+	if (to == NULL) {
+		dial_over(d, d->is_scan ? REASON_LEFT : REASON_RECORDER,
+		    d->is_scan ? "the scan is over" : "the recorder is away");
 		return;
 	}
 	watch_end(d->watch);
 	d->watch = NULL;
 	(void)setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	(void)setsockopt(d->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	peer_post_fd(dialer.recorder, d->fd, DESCRIPTOR, descriptor, .conn = d->conn, .stream = d->stream);
+	peer_post_fd(to, d->fd, DESCRIPTOR, descriptor, .conn = d->conn, .stream = d->stream);
 	d->fd = -1;
 	dial_over(d, REASON_NONE, "");
 }
@@ -220,6 +234,7 @@ dial_begin(const struct msg_dial *m)
 	d->conn = m->conn;
 	d->stream = m->stream;
 	d->guarded = m->guarded != 0;
+	d->is_scan = m->scan != 0;
 	d->next = dialer.dials;
 	d->back = &dialer.dials;
 	if (d->next != NULL)
@@ -265,6 +280,34 @@ on_closed(struct peer *p, const char *why, void *ctx)
 	peer_close(p);
 }
 
+/* A scan reads what strangers say: whatever becomes of its link is its own end alone. */
+static void
+on_scan_closed(struct peer *p, const char *why, void *ctx)
+{
+	struct peer **at = ctx;
+
+	if (*why != '\0')
+		log_warning("the link to a scan broke: %s", why);
+	peer_close(p);
+	*at = NULL;
+}
+
+/* fd is given. */
+static void
+scan_link(uint64_t number, int fd)
+{
+	for (size_t i = 0; i < SCANS_MAX; i++) {
+		if (dialer.scans[i] != NULL)
+			continue;
+		dialer.scans[i] = peer_open(dialer.loop, fd, PROCESS_DIALER, PROCESS_SCAN, number, on_message,
+		    on_scan_closed, &dialer.scans[i]);
+		if (dialer.scans[i] == NULL)
+			log_fatal("out of memory");
+		return;
+	}
+	close(fd); /* gateway starts fewer */
+}
+
 static void
 on_gateway(struct peer *p, struct message *m, void *ctx)
 {
@@ -275,6 +318,11 @@ on_gateway(struct peer *p, struct message *m, void *ctx)
 	(void)ctx;
 	if (m->type != MSG_LINK)
 		return;
+	if (m->link.peer == PROCESS_SCAN) {
+		m->fd = -1;
+		scan_link(m->link.conn, fd);
+		return;
+	}
 	at = m->link.peer == PROCESS_POLICY     ? &dialer.policy
 	     : m->link.peer == PROCESS_RECORDER ? &dialer.recorder
 	                                        : NULL;
@@ -301,6 +349,8 @@ main(void)
 
 	peer_close(dialer.policy);
 	peer_close(dialer.recorder);
+	for (size_t i = 0; i < SCANS_MAX; i++)
+		peer_close(dialer.scans[i]);
 	peer_close(gateway);
 	return (0);
 }

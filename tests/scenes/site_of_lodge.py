@@ -24,7 +24,7 @@ DAEMONS = ("book", "recorder", "reader", "policy", "auth", "dialer")
 PATIENCE = 20  # seconds that anything may take on a slow machine
 
 
-def wait_for(question, what, seconds=PATIENCE):
+def wait_for(question, what, seconds=PATIENCE, pause=0.05):
     """Asks until the answer is true; gives the answer."""
     until = time.monotonic() + seconds
     while True:
@@ -32,7 +32,7 @@ def wait_for(question, what, seconds=PATIENCE):
         if answer:
             return answer
         assert time.monotonic() < until, f"{what}: not within {seconds} s"
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 class Site:
@@ -201,11 +201,15 @@ class Site:
         assert done.returncode == 0, done.stderr.decode()
         return json.loads(done.stdout)
 
-    def lodge(self, *words, uid=None):
-        """A verb on the box, as root or as somebody else."""
+    def lodge(self, *words, uid=None, stdin=""):
+        """A verb on the box, as root or as somebody else.  stdin: the secret, where the verb wants one."""
         before = ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups"] if uid else []
         return subprocess.run(
-            [*before, self.dir / "lib/lodge", "-s", self.control, *words], capture_output=True, text=True, timeout=60
+            [*before, self.dir / "lib/lodge", "-s", self.control, *words],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
 
     def approve(self, number, *words):

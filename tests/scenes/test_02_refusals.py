@@ -220,11 +220,15 @@ def test_another_host_key_is_not_entered(s):
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     right = " ".join((s.dir / "osv1/host_ed25519.pub").read_text().split()[:2])
     wrong = " ".join(key.with_suffix(".pub").read_text().split()[:2])
-    assert s.lodge("target", "change", "osv1", "--host-key", wrong).returncode == 0
+    fingerprint = {line: subprocess.run(["ssh-keygen", "-lf", "-"], input=line, capture_output=True, text=True).stdout.split()[1]
+                   for line in (right, wrong)}
+    pinned = s.lodge("target", "change", "osv1", "--host-key", wrong, "--remove-host-key", fingerprint[right])
+    assert pinned.returncode == 0, pinned.stderr
     before = (s.dir / "osv1/sshd.log").read_text().count("Accepted")
     refused(s, "alice+osv1", reason="host-key", status=76)
     assert (s.dir / "osv1/sshd.log").read_text().count("Accepted") == before
-    assert s.lodge("target", "change", "osv1", "--host-key", right).returncode == 0
+    assert s.lodge("target", "change", "osv1", "--host-key", right, "--remove-host-key",
+                   fingerprint[wrong]).returncode == 0
     assert s.ssh("alice+osv1", "echo back").stdout == b"back\n"
 
 

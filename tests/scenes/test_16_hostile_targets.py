@@ -167,13 +167,13 @@ def half_a_packet_before_keys(b):
     b.raw(b.sealed(b.kexinit())[:100])
 
 
-@before("unreachable")
+@before("no-common")
 def nothing_in_common(b):
     b.versions()
     b.exchange(algorithms=(b"nothing@example.org",) * 8)
 
 
-@before("unreachable")
+@before("no-common")
 def lists_of_200_kilobytes(b):
     b.versions()
     b.exchange(algorithms=(b"x," * 100_000 + b"curve25519-sha256",) + (b"none",) * 7)

@@ -18,6 +18,7 @@
 
 #define SECRET "3132333435363738393031323334353637383930"
 #define TABLE_BYTES (4 * 1024 * 1024)
+#define TOKEN_KIND "sk-ssh-ed25519@openssh.com"
 
 struct letter {
 	struct letter *next;
@@ -301,6 +302,8 @@ clock_make(struct bench *b)
 void
 bench_begin(struct bench *b, const char *methods, const char *more)
 {
+	char auth_dir[80];
+
 	*b = (struct bench){.dir = "/tmp/lodge-auth-XXXXXX"};
 	assert_non_null(mkdtemp(b->dir));
 	assert_non_null(b->loop = loop_new());
@@ -315,8 +318,10 @@ bench_begin(struct bench *b, const char *methods, const char *more)
 	file_write(b, "lodge", b->settings);
 	snprintf(b->settings, sizeof(b->settings),
 	    "HostKey %s/host\nUserCAKey %s/ca\nPAMDirectory %s\nPAMTimeout 20s\nRecordingRecipients age1none\n"
-	    "AuthenticationMethods %s\n%s",
-	    b->dir, b->dir, b->dir, methods, more);
+	    "StateDirectory %s\nAuthenticationMethods %s\n%s",
+	    b->dir, b->dir, b->dir, b->dir, methods, more);
+	snprintf(auth_dir, sizeof(auth_dir), "%s/auth", b->dir);
+	assert_int_equal(mkdir(auth_dir, 0700), 0);
 	clock_make(b);
 	assert_true((b->memory = memfd_create("live", MFD_CLOEXEC)) != -1);
 	assert_int_equal(ftruncate(b->memory, TABLE_BYTES), 0);
@@ -377,6 +382,27 @@ bench_pam(struct bench *b)
 }
 
 void
+bench_pam_play(struct bench *b, struct end *e)
+{
+	uint64_t ask = end_expect(b, &b->gateway, MSG_PAM_WANTED)->pam_wanted.ask;
+	int pair[2];
+
+	links_pair(pair);
+	end_open(b, e, pair[0], PROCESS_PAM, PROCESS_AUTH);
+	peer_post_fd(b->gateway.peer, pair[1], LINK, link, .peer = PROCESS_PAM, .conn = ask);
+}
+
+void
+bench_policy_relink(struct bench *b)
+{
+	int pair[2];
+
+	links_pair(pair);
+	end_open(b, &b->policy, pair[0], PROCESS_POLICY, PROCESS_AUTH);
+	peer_post_fd(b->gateway.peer, pair[1], LINK, link, .peer = PROCESS_POLICY);
+}
+
+void
 bench_code(char code[16], int steps)
 {
 	char words[160], *text;
@@ -410,31 +436,89 @@ key_make(struct person_key *k)
 	wire_free(&w);
 }
 
-void
-proof_make(const struct person_key *k, struct bytes identifier, const char *user, const uint8_t *host,
-    struct wire *text, struct wire *signature)
+/* RFC 4252 7. */
+static void
+text_make(struct wire *text, struct bytes identifier, const char *user, const char *algorithm, struct bytes key,
+    const uint8_t *host)
 {
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	uint8_t raw[64];
-	size_t len = sizeof(raw);
-
 	wire_clear(text);
-	wire_clear(signature);
 	wire_put_bytes(text, identifier);
 	wire_put_u8(text, 50);
 	wire_put_bytes(text, bytes_text(user));
 	wire_put_bytes(text, bytes_text("ssh-connection"));
 	wire_put_bytes(text, bytes_text(host == NULL ? "publickey" : "publickey-hostbound-v00@openssh.com"));
 	wire_put_u8(text, 1);
-	wire_put_bytes(text, bytes_text("ssh-ed25519"));
-	wire_put_bytes(text, bytes_of(k->blob, sizeof(k->blob)));
+	wire_put_bytes(text, bytes_text(algorithm));
+	wire_put_bytes(text, key);
 	if (host != NULL)
 		wire_put_bytes(text, bytes_of(host, 51));
-	assert_int_equal(EVP_DigestSignInit(ctx, NULL, NULL, NULL, k->pkey), 1);
-	assert_int_equal(EVP_DigestSign(ctx, raw, &len, text->at, text->len), 1);
+}
+
+static void
+raw_sign(EVP_PKEY *pkey, struct bytes text, uint8_t raw[64])
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	size_t len = 64;
+
+	assert_int_equal(EVP_DigestSignInit(ctx, NULL, NULL, NULL, pkey), 1);
+	assert_int_equal(EVP_DigestSign(ctx, raw, &len, text.at, text.len), 1);
 	EVP_MD_CTX_free(ctx);
+}
+
+void
+proof_make(const struct person_key *k, struct bytes identifier, const char *user, const uint8_t *host,
+    struct wire *text, struct wire *signature)
+{
+	uint8_t raw[64];
+
+	text_make(text, identifier, user, "ssh-ed25519", bytes_of(k->blob, sizeof(k->blob)), host);
+	raw_sign(k->pkey, wire_bytes(text), raw);
+	wire_clear(signature);
 	wire_put_bytes(signature, bytes_text("ssh-ed25519"));
-	wire_put_bytes(signature, bytes_of(raw, len));
+	wire_put_bytes(signature, bytes_of(raw, sizeof(raw)));
+}
+
+void
+token_make(struct token_key *k)
+{
+	uint8_t point[32];
+	size_t len = sizeof(point);
+	struct wire w = {0};
+
+	k->pkey = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+	assert_non_null(k->pkey);
+	assert_int_equal(EVP_PKEY_get_raw_public_key(k->pkey, point, &len), 1);
+	wire_put_bytes(&w, bytes_text(TOKEN_KIND));
+	wire_put_bytes(&w, bytes_of(point, sizeof(point)));
+	wire_put_bytes(&w, bytes_text("ssh:"));
+	assert_true(w.len <= sizeof(k->blob));
+	memcpy(k->blob, w.at, w.len);
+	k->blob_len = w.len;
+	wire_free(&w);
+}
+
+/* PROTOCOL.u2f. */
+void
+token_proof_make(const struct token_key *k, struct bytes identifier, const char *user, uint8_t flags,
+    uint32_t counter, struct wire *text, struct wire *signature)
+{
+	uint8_t raw[64], digest[32];
+	struct wire w = {0};
+
+	text_make(text, identifier, user, TOKEN_KIND, bytes_of(k->blob, k->blob_len), NULL);
+	assert_int_equal(EVP_Digest("ssh:", 4, digest, NULL, EVP_sha256(), NULL), 1);
+	wire_put_raw(&w, digest, sizeof(digest));
+	wire_put_u8(&w, flags);
+	wire_put_u32(&w, counter);
+	assert_int_equal(EVP_Digest(text->at, text->len, digest, NULL, EVP_sha256(), NULL), 1);
+	wire_put_raw(&w, digest, sizeof(digest));
+	raw_sign(k->pkey, wire_bytes(&w), raw);
+	wire_free(&w);
+	wire_clear(signature);
+	wire_put_bytes(signature, bytes_text(TOKEN_KIND));
+	wire_put_bytes(signature, bytes_of(raw, sizeof(raw)));
+	wire_put_u8(signature, flags);
+	wire_put_u32(signature, counter);
 }
 
 int

@@ -64,6 +64,10 @@ void end_expect_closed(struct bench *b, struct end *e);
 
 /* gateway's answer to PAM_WANTED: a fresh lodge-pam, linked. */
 void bench_pam(struct bench *b);
+/* The same, with the test itself as lodge-pam: `e` is its end of auth's link. */
+void bench_pam_play(struct bench *b, struct end *e);
+/* policy's link anew, as after its death. */
+void bench_policy_relink(struct bench *b);
 /* Alice's code, `steps` of 30 s from now. */
 void bench_code(char code[16], int steps);
 
@@ -71,6 +75,16 @@ void key_make(struct person_key *k);
 /* signed_data of a userauth request, and its signature; host NULL: plain publickey. */
 void proof_make(const struct person_key *k, struct bytes identifier, const char *user, const uint8_t *host,
     struct wire *text, struct wire *signature);
+/* A FIDO key: sk-ssh-ed25519 for the application "ssh:". */
+struct token_key {
+	EVP_PKEY *pkey;
+	uint8_t blob[128];
+	size_t blob_len;
+};
+void token_make(struct token_key *k);
+/* proof_make by a token: flags as it says them (1 touched, 4 verified), and its counter. */
+void token_proof_make(const struct token_key *k, struct bytes identifier, const char *user, uint8_t flags,
+    uint32_t counter, struct wire *text, struct wire *signature);
 /* 1 when signature (blob) is host_key's over text. */
 int signature_is(const uint8_t host_key[51], struct bytes signature, struct bytes text);
 

@@ -120,6 +120,10 @@ proofs_that_are_none(void **state)
 	peer_post(v.s.peer, PROOF, proof, .ask = ++v.ask, .leg = 1, .key = bytes_of(b.alice.blob, 51),
 	    .signature = wire_bytes(&signature), .signed_data = wire_bytes(&text));
 	assert_false(end_expect(&b, &v.s, MSG_PROOF_RESULT)->proof_result.good);
+	/* another connection's identifier; another key in the text (the bit was the key's); another name; that leg */
+	for (int i = 0; i < 4; i++)
+		policy_suspect(&v);
+	end_expect_none(&b, &b.policy, MSG_SUSPECT, 0);
 	/* a password */
 	visit_step(&v, LOGIN_OTHER);
 	visit_result(&v, LOGIN_FAILURE, REASON_NONE);
@@ -273,7 +277,7 @@ suspended(void **state)
 	end_expect_none(&b, &b.policy, MSG_IDENTITY, 100);
 	visit_end(&v);
 	/* or at the last moment */
-	visit_begin(&v, &b, 2, SOURCE, 1);
+	visit_begin(&v, &b, 2, SOURCE, 2);
 	visit_key(&v);
 	visit_prompted(&v);
 	bench_code(code, 1);
@@ -293,6 +297,7 @@ grace_expected(struct visit *v)
 	visit_step(v, LOGIN_PUBLICKEY);
 	policy_person(v, "alice", REASON_NONE);
 	policy_event(v, "publickey", REASON_NONE);
+	bench_pam(v->b); /* the account is examined all the same */
 	policy_identity(v, FACTOR_KEY | FACTOR_GRACE, 0, 0);
 	policy_held(v, REASON_NONE);
 	visit_result(v, LOGIN_SUCCESS, REASON_NONE);
@@ -354,6 +359,7 @@ no_code_wanted(void **state)
 	assert_true(visit_prove(&v, &b.alice, id_of(&v), v.login, b.host_key));
 	visit_step(&v, LOGIN_PUBLICKEY);
 	policy_person(&v, "alice", REASON_NONE);
+	bench_pam(&b);
 	policy_identity(&v, FACTOR_KEY, 1, 0);
 	policy_held(&v, REASON_NONE);
 	visit_result(&v, LOGIN_SUCCESS, REASON_NONE);
@@ -406,7 +412,7 @@ pam_in_trouble(void **state)
 	visit_end(&v);
 	/* nobody in users.oath: asked all the same */
 	free(bench_run(&b, "printf 'HOTP/T30/6 bob - 3132\\n' > users.oath"));
-	visit_begin(&v, &b, 2, SOURCE, 1);
+	visit_begin(&v, &b, 2, SOURCE, 2);
 	visit_key(&v);
 	visit_prompted(&v);
 	visit_answer(&v, "123456");
@@ -526,6 +532,7 @@ a_restart(void **state)
 	visit_step(&vouching, LOGIN_PUBLICKEY);
 	policy_person(&vouching, "alice", REASON_NONE);
 	policy_event(&vouching, "publickey", REASON_NONE);
+	bench_pam(&b);
 	policy_identity(&vouching, FACTOR_KEY | FACTOR_GRACE, 0, 0);
 
 	bench_auth_kill(&b);
@@ -569,6 +576,7 @@ a_restart(void **state)
 	assert_true(visit_prove(&fresh, &b.alice, id_of(&fresh), fresh.login, NULL));
 	visit_step(&fresh, LOGIN_PUBLICKEY);
 	policy_person(&fresh, "alice", REASON_NONE);
+	bench_pam(&b);
 	policy_identity(&fresh, FACTOR_KEY | FACTOR_GRACE, 0, 0);
 	policy_held(&fresh, REASON_NONE);
 	visit_result(&fresh, LOGIN_SUCCESS, REASON_NONE);

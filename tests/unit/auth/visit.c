@@ -104,25 +104,34 @@ visit_prove(
     struct visit *v, const struct person_key *k, struct bytes identifier, const char *user, const uint8_t *host)
 {
 	struct wire text = {0}, signature = {0};
-	const struct message *m;
+	int good;
 
 	proof_make(k, identifier, user, host, &text, &signature);
-	peer_post(v->s.peer, PROOF, proof, .ask = ++v->ask, .leg = 0, .key = bytes_of(k->blob, sizeof(k->blob)),
-	    .signature = wire_bytes(&signature), .signed_data = wire_bytes(&text));
+	good = visit_proof(v, bytes_of(k->blob, sizeof(k->blob)), wire_bytes(&text), wire_bytes(&signature));
 	wire_free(&text);
 	wire_free(&signature);
+	return (good);
+}
+
+int
+visit_proof(struct visit *v, struct bytes key, struct bytes text, struct bytes signature)
+{
+	const struct message *m;
+
+	peer_post(v->s.peer, PROOF, proof, .ask = ++v->ask, .leg = 0, .key = key, .signature = signature,
+	    .signed_data = text);
 	m = end_expect(v->b, &v->s, MSG_PROOF_RESULT);
 	assert_int_equal(m->proof_result.ask, v->ask);
 	return (m->proof_result.good);
 }
 
-static void
-prompts_check(struct visit *v)
+void
+visit_prompt(struct visit *v, uint32_t ask)
 {
 	const struct msg_prompts *p = &end_expect(v->b, &v->s, MSG_PROMPTS)->prompts;
 	struct reader r = reader_of(p->prompts);
 
-	assert_int_equal(p->ask, v->ask);
+	assert_int_equal(p->ask, ask);
 	assert_int_equal(p->count, 1);
 	assert_int_equal(reader_get_u8(&r), 0); /* what is typed is not shown */
 	is_text(reader_get_text(&r), "Verification code: ");
@@ -134,7 +143,7 @@ visit_prompted(struct visit *v)
 {
 	visit_step(v, LOGIN_KEYBOARD);
 	bench_pam(v->b);
-	prompts_check(v);
+	visit_prompt(v, v->ask);
 }
 
 void
@@ -152,20 +161,23 @@ policy_person(struct visit *v, const char *login, enum reason reason)
 {
 	const struct msg_person_wanted *w = &end_expect(v->b, &v->b->policy, MSG_PERSON_WANTED)->person_wanted;
 	int known = bytes_are(w->login, "alice");
-	struct bytes theirs[] = {
-	    bytes_text("another key of hers"), bytes_of(v->b->alice.blob, sizeof(v->b->alice.blob))};
+	struct bytes theirs[] = {bytes_text("another key of hers"),
+	    v->key.len > 0 ? v->key : bytes_of(v->b->alice.blob, sizeof(v->b->alice.blob))};
 	struct wire keys = {0};
 
 	is_text(w->login, login);
 	for (size_t i = 0; i < 2; i++) {
 		wire_put_bytes(&keys, theirs[i]);
-		wire_put_u16(&keys, REASON_NONE);
-		wire_put_u8(&keys, 0);
-		wire_put_u32(&keys, 0);
+		wire_put_u16(&keys, (uint16_t)v->key_reason);
+		wire_put_u8(&keys, v->key_options);
+		wire_put_u32(&keys, v->key_counter);
 	}
 	peer_post(v->b->policy.peer, PERSON, person, .ask = w->ask, .known = (uint8_t)known,
-	    .role = known ? ROLE_ENGINEER : ROLE_NONE, .login = w->login, .pam_user = bytes_text(""),
-	    .reason = (uint16_t)reason, .keys = known ? wire_bytes(&keys) : bytes_of(NULL, 0));
+	    .role = (uint8_t)(!known         ? ROLE_NONE
+	                      : v->role == 0 ? ROLE_ENGINEER
+	                                     : v->role),
+	    .login = w->login, .pam_user = bytes_text(""), .reason = (uint16_t)reason,
+	    .keys = known ? wire_bytes(&keys) : bytes_of(NULL, 0));
 	wire_free(&keys);
 }
 
@@ -182,14 +194,35 @@ policy_event(struct visit *v, const char *method, enum reason reason)
 }
 
 void
+policy_key_used(struct visit *v, uint32_t counter)
+{
+	const struct msg_key_used *k = &end_expect(v->b, &v->b->policy, MSG_KEY_USED)->key_used;
+
+	is_text(k->login, "alice");
+	assert_int_equal(k->counter, counter);
+	assert_int_equal(k->fingerprint.len, 50);
+	assert_true(k->source.len > 0);
+	assert_true(k->at_wall_ms > 1600000000000);
+}
+
+void
+policy_suspect(struct visit *v)
+{
+	const struct msg_suspect *s = &end_expect(v->b, &v->b->policy, MSG_SUSPECT)->suspect;
+
+	assert_int_equal(s->conn, v->conn);
+	assert_true(s->what.len > 0);
+}
+
+void
 policy_identity(struct visit *v, uint32_t factors, int host_bound, int restated)
 {
 	const struct msg_identity *i = &end_expect(v->b, &v->b->policy, MSG_IDENTITY)->identity;
 
 	assert_int_equal(i->conn, v->conn);
 	is_text(i->login, "alice");
-	is_text(i->key_type, "ssh-ed25519");
-	assert_int_equal(i->role, ROLE_ENGINEER);
+	assert_true(i->key_type.len > 0);
+	assert_int_equal(i->role, v->role == 0 ? ROLE_ENGINEER : v->role);
 	assert_int_equal(i->factors, factors);
 	assert_int_equal(i->host_bound, host_bound);
 	assert_int_equal(i->restated, restated);
@@ -209,6 +242,7 @@ visit_key(struct visit *v)
 	assert_true(visit_prove(v, &v->b->alice, bytes_of(v->id, sizeof(v->id)), v->login, v->b->host_key));
 	visit_step(v, LOGIN_PUBLICKEY);
 	policy_person(v, "alice", REASON_NONE);
+	policy_key_used(v, 0);
 	policy_event(v, "publickey", REASON_NONE);
 	visit_result(v, LOGIN_PARTIAL, REASON_NONE);
 }

@@ -15,6 +15,7 @@
 #include "policy.h"
 #include "rows.h"
 #include "states.h"
+#include "vouching.h"
 
 #define SEATS 12
 #define SAID 65536
@@ -31,11 +32,15 @@ struct seat {
 	uint32_t columns;
 	const char *zone;
 	/* what else came */
+	unsigned intents, intent_reason;
+	uint32_t intent_ask;
 	unsigned verdicts, verdict, leases, ends;
 	uint16_t reason;
 	uint32_t verdict_ask, verdict_stream, capabilities;
 	uint64_t grant;
 	size_t host_key_len;
+	unsigned login;
+	char algorithms[513];
 	char target[65];
 	int64_t lease_ends;
 	uint64_t end_grant;
@@ -64,16 +69,18 @@ struct bench {
 	char read_verb[16], read_id[64], read_options[8192];
 	/* gateway, auth and recorder agree to all at once; the dialer only notes what it is told */
 	struct peer *gateway, *auth, *recorder, *dialer;
-	unsigned certified, allowed, dropped, dials;
+	unsigned certified, certified_how, allowed, dropped, dials;
 	char facts[8192], dial_host[256];
 	uint16_t dial_port;
 	uint32_t dial_stream;
+	struct vouched heard; /* by auth */
 };
 
 int bench_begin(void **state);
 int bench_end(void **state);
 /* Sits somebody down who logged in; the person must be known. */
 struct seat *seat_login(struct bench *b, const char *login, uint32_t factors, int host_bound);
+struct seat *seat_stranger(struct bench *b); /* a connection that nobody vouched for yet */
 struct seat *seat_root(struct bench *b);
 struct seat *seat_box(struct bench *b, unsigned uid); /* the control socket, as this Unix user */
 void seat_leave(struct seat *s);
@@ -82,6 +89,10 @@ void seat_leave(struct seat *s);
 int say(struct seat *s, const char *words);
 int say_again(struct seat *s, const char *words); /* the same ask as the last one */
 void say_only(struct seat *s, const char *words); /* and does not wait */
+/* Turns both clocks, for this bench alone. */
+void clocks_turn(struct bench *b, int64_t boot_ms, int64_t wall_ms);
+/* Says whose connection it is, as auth does; heard.identity_reason is the answer. */
+void identity_say(struct bench *b, struct seat *s, const char *login, uint32_t factors, int host_bound);
 /* Runs everybody until nothing happens any more. */
 void settle(struct bench *b);
 void book_stall(struct bench *b);
@@ -110,6 +121,10 @@ const char *key_line(int n);
 /* A visit that was: a stream of alice on osv1, sealed.  Gives its identifier. */
 const char *visit_was(struct bench *b, const char *id, int64_t ago_ms);
 
+extern const struct CMUnitTest keying[], inviting[], freshness[], secrets[];
+extern const size_t keying_count, inviting_count, freshness_count, secrets_count;
+extern const struct CMUnitTest targeting[], scanning[];
+extern const size_t targeting_count, scanning_count;
 extern const struct CMUnitTest rules[], storing[], deciding[], forwarding[], keeping[], reading[], seeing[];
 extern const size_t rules_count, storing_count, deciding_count, forwarding_count, keeping_count, reading_count,
     seeing_count;

@@ -155,12 +155,14 @@ who_may_not(void **state)
 	expect(umar, "approve 1", 77, "[own-vendor]");
 	expect_event(b, "verb.refused", "own-vendor");
 	expect(umar, "deny 1", 77, "[own-vendor]");
+	house_link(b);
+	b->heard.code_answer = REASON_WRONG_CODE;
 	rides = seat_login(b, "maria", FACTOR_KEY | FACTOR_GRACE, 0);
-	expect(rides, "approve 1", 77, "[fresh-login]");
-	expect(rides, "deny 1", 77, "[fresh-login]");
-	expect(rides, "revoke 1", 77, "[fresh-login]");
-	expect(rides, "end --all", 77, "[fresh-login]");
-	expect(rides, "person suspend alice", 77, "[fresh-login]");
+	expect(rides, "approve 1", 77, "[fresh-code]");
+	expect(rides, "deny 1", 77, "[fresh-code]");
+	expect(rides, "revoke 1", 77, "[fresh-code]");
+	expect(rides, "end --all", 77, "[fresh-code]");
+	expect(rides, "person suspend alice", 77, "[fresh-code]");
 	expect(rides, "requests", 0, "alice");
 	/* Not everybody's: another engineer's request, one that is not there, none at all. */
 	bob = seat_login(b, "bob", KEY_AND_CODE, 1);

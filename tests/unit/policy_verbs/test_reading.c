@@ -106,7 +106,7 @@ what_was_carried(void **state)
 		assert_true(may[i]->ended);
 	}
 	expect(maria, "play 1", 77, "[role]");
-	expect(rides, "files 1", 77, "[fresh-login]");
+	expect(rides, "files 1", 69, "[auth-away]");
 	expect(alice, "files 1", 77, "[role]");
 	expect(maria, "files 9", 77, "there is no recording 9");
 	expect(maria, "files", 64, "lodge: ");
@@ -182,7 +182,7 @@ all_and_bundles(void **state)
 	b->reading_fd = -1;
 	peer_post(b->reader, READ_DONE, read_done, .reading = b->reading);
 	settle(b);
-	expect(rides, "export 1", 77, "[fresh-login]");
+	expect(rides, "export 1", 69, "[auth-away]");
 	otto->columns = 80;
 	expect(otto, "export 1", 64, "> bundle.tar");
 	otto->columns = 0;

@@ -22,6 +22,7 @@ decided(unsigned kind, unsigned capabilities, const char *forwards, const char *
 	    .fingerprint = "",
 	    .person = &alice,
 	    .target = &osv1,
+	    .host_keys = 1,
 	    .account = "svc",
 	    .patience = ASKER_WAITS,
 	    .grants = &g,
@@ -120,6 +121,7 @@ a_forward_is_never_waited_for(void **state)
 	    .fingerprint = "",
 	    .person = &alice,
 	    .target = &osv1,
+	    .host_keys = 1,
 	    .account = "svc",
 	    .need = {.all = CAPABILITY_SHELL},
 	    .patience = ASKER_WAITS};
@@ -135,6 +137,58 @@ a_forward_is_never_waited_for(void **state)
 	assert_int_equal(decide(&f).reason, REASON_NOT_YET);
 	f.need = (struct need){.all = CAPABILITY_SHELL};
 	assert_int_equal(decide(&f).outcome, OUTCOME_WAIT);
+}
+
+/* A target without a host key, or one whose old ways were allowed until now, is not entered; what is forwarded is not its ssh. */
+static void
+a_target_and_its_login(void **state)
+{
+	static const struct {
+		size_t host_keys;
+		int64_t login, legacy_until;
+		const char *legacy, *forward;
+		enum reason reason;
+		const char *text;
+	} all[] = {
+	    {1, 0, 0, "", NULL, REASON_NONE, ""}, {2, TARGET_KEY, 0, "", NULL, REASON_NONE, ""},
+	    {0, 0, 0, "", NULL, REASON_HOST_KEY, "no host key of osv1 is pinned: target scan osv1"},
+	    {0, 0, 0, "", "cmp:443", REASON_NONE, ""}, {1, TARGET_PASSWORD, NOW + 1, "", NULL, REASON_NONE, ""},
+	    {1, TARGET_PASSWORD, NOW, "", NULL, REASON_LEGACY_ENDED, "was allowed until 2025-11-24 16:00:00 UTC"},
+	    {1, TARGET_KEYBOARD, NOW - 1, "", NULL, REASON_LEGACY_ENDED, "target change osv1 --legacy-until"},
+	    {1, TARGET_KEYBOARD, NOW - 1, "", "cmp:443", REASON_NONE, ""},
+	    {1, TARGET_CERTIFICATE, NOW + 1, "ssh-rsa", NULL, REASON_NONE, ""},
+	    {1, TARGET_CERTIFICATE, NOW, "ssh-rsa", NULL, REASON_LEGACY_ENDED, ""},
+	    {1, TARGET_CERTIFICATE, NOW - 1, "", NULL, REASON_NONE, ""}, /* nothing old: the day does not count */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		struct person alice = {.login = "alice", .role = ROLE_ENGINEER};
+		struct target osv1 = {
+		    .name = "osv1", .accounts = "svc", .login = all[i].login, .legacy_until = all[i].legacy_until};
+		struct grant g = {.capabilities = ALL,
+		    .forwards = "cmp:443",
+		    .state = STATE_OPEN,
+		    .entered_at = NOW,
+		    .ends_at = NOW + 1000,
+		    .ends_boot = 1000};
+		struct facts f = {.wall_ms = NOW,
+		    .source = "",
+		    .fingerprint = "",
+		    .person = &alice,
+		    .target = &osv1,
+		    .host_keys = all[i].host_keys,
+		    .account = "svc",
+		    .need = {.forward = all[i].forward},
+		    .grants = &g,
+		    .grant_count = 1};
+		struct verdict_made v;
+
+		TEXT_COPY(osv1.legacy, all[i].legacy);
+		v = decide(&f);
+		if (v.reason != all[i].reason || (v.reason != REASON_NONE && strstr(v.text, all[i].text) == NULL))
+			fail_msg("row %zu: [%s] %s", i, reason_code(v.reason), v.text);
+	}
 }
 
 /* ---- places ---- */
@@ -314,6 +368,6 @@ places_of_the_gateway_itself(void **state)
 }
 
 const struct CMUnitTest rules[] = {cmocka_unit_test(each_kind_wants_its_own), cmocka_unit_test(no_other_kind),
-    cmocka_unit_test(a_forward_is_never_waited_for), cmocka_unit_test(places), cmocka_unit_test(lists_of_places),
-    cmocka_unit_test(places_of_the_gateway_itself)};
+    cmocka_unit_test(a_forward_is_never_waited_for), cmocka_unit_test(a_target_and_its_login),
+    cmocka_unit_test(places), cmocka_unit_test(lists_of_places), cmocka_unit_test(places_of_the_gateway_itself)};
 const size_t rules_count = sizeof(rules) / sizeof(rules[0]);

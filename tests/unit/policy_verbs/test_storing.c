@@ -66,12 +66,12 @@ version_of(const struct place *at)
 	return (n);
 }
 
-/* As the release before wrote it; the dump says of itself what it is. */
+/* As an older release wrote it; the dump says of itself what it is. */
 static void
-version_1_make(const struct place *at)
+version_make(const struct place *at, const char *dump)
 {
 	static char sql[32768];
-	FILE *f = fopen(VERSION_1, "r");
+	FILE *f = fopen(dump, "r");
 	size_t n;
 
 	assert_non_null(f);
@@ -115,20 +115,69 @@ rows_look(struct store *s)
 	assert_int_equal(r.id, 3);
 }
 
+/* Version 3: people have keys with options, targets say how they are entered, invitations are there. */
+static void
+new_columns_look(struct store *s)
+{
+	struct person p = {.login = "alice"};
+	struct person_key k = {.login = "alice", .fingerprint = "SHA256:abc"};
+	struct target t = {.name = "osv1"};
+	struct visitor v = {.number = 1};
+	struct invite i = {.digest = "0123", .login = "alice", .made_by = "maria", .expires_at = 5};
+
+	assert_int_equal(person_get(s, &p), 1);
+	assert_string_equal(p.name, "Alice Engineer");
+	assert_string_equal(p.pam_user, "");
+	assert_int_equal(person_key_get(s, &k), 1);
+	assert_int_equal(k.added, 1764000000000);
+	assert_string_equal(k.networks, "");
+	assert_int_equal(k.valid_until + k.options + k.counter + k.last_used + k.invited, 0);
+	assert_int_equal(target_get(s, &t), 1);
+	assert_int_equal(t.port, 2222);
+	assert_int_equal(t.login + t.fresh_code, 0);
+	assert_string_equal(t.legacy, "");
+	assert_int_equal(visitor_get(s, &v), 1);
+	assert_int_equal(v.factors, 3);
+	assert_string_equal(v.suspicion, "");
+	k.counter = 7;
+	assert_int_equal(store_begin(s), 0);
+	assert_int_equal(person_key_set(s, &k), 0);
+	assert_int_equal(invite_add(s, &i), 0);
+	assert_int_equal(store_commit(s), 0);
+	i.expires_at = 0;
+	assert_int_equal(invite_get(s, &i), 1);
+	assert_int_equal(i.expires_at, 5);
+}
+
 static void
 the_version_before_is_taken_over(void **state)
+{
+	struct place *at = *state;
+	struct store *s;
+
+	version_make(at, VERSION_2);
+	assert_int_equal(version_of(at), 2);
+	if ((s = store_open(at->path, at->why, sizeof(at->why))) == NULL)
+		fail_msg("%s", at->why);
+	new_columns_look(s);
+	store_close(s);
+	assert_int_equal(version_of(at), 3);
+}
+
+static void
+the_first_version_is_taken_over(void **state)
 {
 	struct place *at = *state;
 	struct request r = {.id = 2};
 	struct store *s;
 
-	version_1_make(at);
+	version_make(at, VERSION_1);
 	assert_int_equal(version_of(at), 1);
 	if ((s = store_open(at->path, at->why, sizeof(at->why))) == NULL)
 		fail_msg("%s", at->why);
 	rows_look(s);
 	store_close(s);
-	assert_int_equal(version_of(at), 2);
+	assert_int_equal(version_of(at), 3);
 	assert_non_null(s = store_open(at->path, at->why, sizeof(at->why)));
 	assert_int_equal(request_get(s, &r), 1);
 	assert_string_equal(r.forwards, "cmp:443");
@@ -142,22 +191,27 @@ a_renewal_that_fails_changes_nothing(void **state)
 	struct place *at = *state;
 	struct store *s;
 
-	version_1_make(at);
-	run(at, "ALTER TABLE stream ADD COLUMN forward_port TEXT");
+	version_make(at, VERSION_2);
+	run(at, "CREATE TABLE invite (x)");
 	assert_null(store_open(at->path, at->why, sizeof(at->why)));
-	assert_non_null(strstr(at->why, "forward_port"));
-	assert_int_equal(version_of(at), 1);
-	run(at, "ALTER TABLE stream DROP COLUMN forward_port");
+	assert_non_null(strstr(at->why, "invite"));
+	assert_int_equal(version_of(at), 2);
+	run(at, "DROP TABLE invite");
+	run(at, "ALTER TABLE target ADD COLUMN mismatch_session TEXT");
+	assert_null(store_open(at->path, at->why, sizeof(at->why)));
+	assert_non_null(strstr(at->why, "mismatch_session"));
+	assert_int_equal(version_of(at), 2);
+	run(at, "ALTER TABLE target DROP COLUMN mismatch_session");
 	if ((s = store_open(at->path, at->why, sizeof(at->why))) == NULL)
 		fail_msg("%s", at->why);
-	rows_look(s);
+	new_columns_look(s);
 	store_close(s);
 }
 
 static void
 what_is_not_ours_is_refused(void **state)
 {
-	static const char *const makings[] = {"PRAGMA user_version = 3", "PRAGMA user_version = 0",
+	static const char *const makings[] = {"PRAGMA user_version = 4", "PRAGMA user_version = 0",
 	    "PRAGMA user_version = -1", "PRAGMA application_id = 1"};
 	struct place *at = *state;
 	struct store *s;
@@ -174,6 +228,6 @@ what_is_not_ours_is_refused(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, place_begin, place_end)
-const struct CMUnitTest storing[] = {TEST(the_version_before_is_taken_over),
+const struct CMUnitTest storing[] = {TEST(the_version_before_is_taken_over), TEST(the_first_version_is_taken_over),
     TEST(a_renewal_that_fails_changes_nothing), TEST(what_is_not_ours_is_refused)};
 const size_t storing_count = sizeof(storing) / sizeof(storing[0]);
