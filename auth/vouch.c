@@ -117,11 +117,12 @@ login_on_person(struct visitor *v, const struct msg_person *m)
 	vouch_person_came(v);
 }
 
-/* What they come for wants a code of its own, and theirs was an earlier one: they are asked, as if there were no grace. */
+/* What they come for wants a code of its own, and theirs was an earlier one, or none: they are asked, whatever their role. */
 static void
 grace_is_not_enough(struct visitor *v)
 {
 	v->kept.factors &= ~(uint32_t)FACTOR_GRACE;
+	v->kept.wants_code = 1;
 	talk_stay_end(v);
 	login_move(v, LOGIN_KEYED);
 	answer(v, LOGIN_PARTIAL, REASON_NONE);
@@ -137,7 +138,7 @@ login_on_held(struct visitor *v, enum reason reason)
 	if (k->state != LOGIN_VOUCHING)
 		return; /* an identity said again */
 	timer_stop(v->deadline);
-	if (reason == REASON_FRESH_CODE && (k->factors & FACTOR_GRACE) != 0) {
+	if (reason == REASON_FRESH_CODE && (k->factors & FACTOR_PAM) == 0) {
 		grace_is_not_enough(v);
 		return;
 	}

@@ -191,7 +191,9 @@ code_of(int64_t factors)
 {
 	if (factors == 0)
 		return (CODE_UNKNOWN);
-	return ((factors & FACTOR_GRACE) == 0 || (factors & FACTOR_FRESH) != 0 ? CODE_OWN : CODE_EARLIER);
+	if ((factors & (FACTOR_PAM | FACTOR_FRESH)) != 0)
+		return (CODE_OWN);
+	return ((factors & FACTOR_GRACE) != 0 ? CODE_EARLIER : CODE_NONE);
 }
 
 static enum reason
@@ -201,9 +203,9 @@ rule_code(const struct facts *f, char text[DECIDE_TEXT])
 		say(text, "no code of its own is wanted");
 		return (REASON_NONE);
 	}
-	if (f->code == CODE_EARLIER) {
-		say(text, "%s wants a code of its own, and this connection rides on an earlier one",
-		    f->target->name);
+	if (f->code == CODE_EARLIER || f->code == CODE_NONE) {
+		say(text, "%s wants a code of its own, and this connection %s", f->target->name,
+		    f->code == CODE_NONE ? "gave none" : "rides on an earlier one");
 		return (REASON_FRESH_CODE);
 	}
 	say(text,

@@ -16,8 +16,9 @@
 #define DECIDE_OPEN_REQUESTS 20    /* unanswered requests of one person, at most */
 #define DECIDE_TEXT 512
 
-/* How this connection came by its code: a target may want one of its own (MFAGrace lets others ride on an earlier one). */
-enum code_kind { CODE_UNKNOWN, CODE_OWN, CODE_EARLIER };
+/* How this connection came by its code: a target may want one of its own (MFAGrace lets others ride on an earlier one, and a
+ * role may need none). */
+enum code_kind { CODE_UNKNOWN, CODE_OWN, CODE_EARLIER, CODE_NONE };
 enum code_kind code_of(int64_t factors); /* bits of enum factor; 0: no connection to judge */
 
 /* Everything that counts.  All pointers lent; NULL where there is no such row. */

@@ -117,7 +117,7 @@ target_wants_code(struct policy *p, const char *name)
 int
 fresh_is_wanted(struct connection *c, int64_t factors)
 {
-	return (code_of(factors) == CODE_EARLIER && target_wants_code(c->policy, c->intent));
+	return (code_of(factors) != CODE_OWN && target_wants_code(c->policy, c->intent));
 }
 
 static void
@@ -138,7 +138,7 @@ on_intent(struct connection *c, const struct msg_intent *m)
 		TEXT_COPY(c->intent, target);
 	else if (c->visitor.number == 0)
 		intent_answer(c, m->ask, REASON_AUTH_AWAY);
-	else if (code_of(c->visitor.factors) != CODE_EARLIER || !target_wants_code(c->policy, target))
+	else if (code_of(c->visitor.factors) == CODE_OWN || !target_wants_code(c->policy, target))
 		intent_answer(c, m->ask, REASON_NONE);
 	else if (c->policy->auth == NULL)
 		intent_answer(c, m->ask, REASON_AUTH_AWAY);

@@ -39,11 +39,15 @@ def site(request):
 @pytest.fixture(scope="module")
 def s(site):
     site.granted("8h")
-    site.daemons = {name: site.pid(name) for name in DAEMONS}
+    site.daemons = daemons(site)
     site.beside = Beside(site, "alice+osv1")
     site.other = int(re.findall(r"connection (\d+): alice is in", site.log())[-1])  # its number
     site.honest = honest(site)
     return site
+
+
+def daemons(s):
+    return {pid: name for pid, name in s.children().items() if name.removeprefix("lodge-") in DAEMONS}
 
 
 def honest(s):
@@ -64,7 +68,7 @@ def undisturbed(s):
     yield
     s.lies.close()
     s.beside.alone()
-    assert {name: s.pid(name) for name in DAEMONS} == s.daemons
+    assert daemons(s) == s.daemons
 
 
 # ---- what is looked at ----
@@ -110,7 +114,7 @@ class Told:
         self.before = self.last()
 
     def last(self):
-        return set(self.s.verb("maria", "events", "--last", "60", "--json").splitlines())
+        return set(self.s.lodge("events", "--last", "60", "--json").stdout.splitlines())
 
     def event(self, action, reason=None, what=""):
         def look():

@@ -76,6 +76,35 @@ grace_is_not_enough(void **state)
 	bench_end(&b);
 }
 
+/* A role that gives no codes is asked for one all the same, where what they come for wants it. */
+static void
+a_role_without_codes(void **state)
+{
+	struct end pam = {0};
+	struct bench b;
+	struct visit v;
+
+	(void)state;
+	bench_begin(&b, "publickey", NO_WAIT);
+	visit_begin(&v, &b, 1, SOURCE, 1);
+	play_key(&v);
+	play_begin(&b, &pam, 0, "lodge");
+	play_says(&pam, REASON_NONE);
+	policy_identity(&v, FACTOR_KEY, 1, 0);
+	policy_held(&v, REASON_FRESH_CODE);
+	visit_result(&v, LOGIN_PARTIAL, REASON_NONE);
+	visit_step(&v, LOGIN_KEYBOARD);
+	play_begin(&b, &pam, PAM_WHAT_AUTHENTICATE, "lodge");
+	play_code(&v, &pam, v.ask, REASON_NONE);
+	policy_event(&v, "keyboard-interactive", REASON_NONE);
+	policy_identity(&v, FACTOR_KEY | FACTOR_PAM, 1, 0);
+	policy_held(&v, REASON_NONE);
+	visit_result(&v, LOGIN_SUCCESS, REASON_NONE);
+	visit_end(&v);
+	end_close(&pam);
+	bench_end(&b);
+}
+
 static void
 one_more(void **state)
 {
@@ -253,6 +282,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(grace_is_not_enough),
+	    cmocka_unit_test(a_role_without_codes),
 	    cmocka_unit_test(one_more),
 	    cmocka_unit_test(too_many),
 	    cmocka_unit_test(a_restart_in_the_middle),

@@ -211,6 +211,10 @@ an_outer_login(void **state)
 	identity_say(b, alice, "alice", KEY_AND_CODE, 1);
 	assert_int_equal(h->identity_reason, REASON_NONE);
 	assert_int_equal(factors_of(b, alice), KEY_AND_CODE);
+	alice = seat_stranger(b);
+	intent(alice, 0, "strict");
+	identity_say(b, alice, "alice", FACTOR_KEY, 1);
+	assert_int_equal(h->identity_reason, REASON_FRESH_CODE);
 	/* another target, none, and one that is not there do not want it */
 	for (size_t i = 0; i < 3; i++) {
 		static const char *const names[] = {"osv1", "", "nowhere"};
@@ -297,10 +301,16 @@ the_rule(void **state)
 	expect(rides, "menu", 0, "[fresh-code]");
 	expect(alice, "explain strict", 0, "strict wants a code of its own, and has it");
 	expect(maria, "explain strict --person alice", 0, "no connection to judge");
+	/* whose role gives no code at all is no better off */
+	rides = seat_login(b, "alice", FACTOR_KEY, 1);
+	ask(rides, 1, ASK_SHELL, "strict", "");
+	assert_int_equal(rides->reason, REASON_FRESH_CODE);
+	expect(rides, "explain strict", 0, "and this connection gave none");
 	ask(alice, 1, ASK_SHELL, "strict", "");
 	assert_int_not_equal(alice->verdict, VERDICT_DENY);
 	assert_int_equal(code_of(0), CODE_UNKNOWN);
-	assert_int_equal(code_of(FACTOR_KEY), CODE_OWN);
+	assert_int_equal(code_of(FACTOR_KEY), CODE_NONE);
+	assert_int_equal(code_of(FACTOR_KEY | FACTOR_PAM), CODE_OWN);
 	assert_int_equal(code_of(RIDES), CODE_EARLIER);
 	assert_int_equal(code_of(RIDES | FACTOR_FRESH), CODE_OWN);
 }
