@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pkey.h"
+
 #define RSA_BITS_MIN 2048
 #define RSA_BITS_MAX 8192
 #define RSA_EXPONENT_BITS_MAX 64
@@ -65,21 +67,6 @@ struct key {
 	uint8_t application[SHA256_DIGEST_LENGTH]; /* the digest of it; FIDO keys only */
 };
 
-static EVP_PKEY *
-pkey_from(const char *type, OSSL_PARAM_BLD *build)
-{
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
-	OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(build);
-	EVP_PKEY *pkey = NULL;
-
-	if (ctx != NULL && params != NULL && EVP_PKEY_fromdata_init(ctx) == 1 &&
-	    EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) != 1)
-		pkey = NULL;
-	OSSL_PARAM_free(params);
-	EVP_PKEY_CTX_free(ctx);
-	return (pkey);
-}
-
 /* The point must be uncompressed and on its curve (RFC 5656 §3.1); OpenSSL refuses infinity and strays. */
 static EVP_PKEY *
 pkey_ecdsa(const struct kind *kind, struct bytes point)
@@ -94,7 +81,7 @@ pkey_ecdsa(const struct kind *kind, struct bytes point)
 		return (NULL);
 	if (OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME, kind->group, 0) == 1 &&
 	    OSSL_PARAM_BLD_push_octet_string(build, OSSL_PKEY_PARAM_PUB_KEY, point.at, point.len) == 1)
-		pkey = pkey_from("EC", build);
+		pkey = pkey_build("EC", build, EVP_PKEY_PUBLIC_KEY);
 	OSSL_PARAM_BLD_free(build);
 	if (pkey == NULL || (check = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL)) == NULL ||
 	    EVP_PKEY_public_check(check) != 1) {
@@ -116,7 +103,7 @@ pkey_rsa(struct bytes exponent, struct bytes modulus)
 	if (build != NULL && e != NULL && n != NULL &&
 	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) == 1 &&
 	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e) == 1)
-		pkey = pkey_from("RSA", build);
+		pkey = pkey_build("RSA", build, EVP_PKEY_PUBLIC_KEY);
 	OSSL_PARAM_BLD_free(build);
 	BN_free(e);
 	BN_free(n);

@@ -10,6 +10,8 @@
 #include <openssl/pem.h>
 #include <string.h>
 
+#include "pkey.h"
+
 #define ARMOUR_BEGIN "-----BEGIN OPENSSH PRIVATE KEY-----"
 #define ARMOUR_END "-----END OPENSSH PRIVATE KEY-----"
 #define MAGIC "openssh-key-v1" /* with its NUL */
@@ -76,21 +78,6 @@ number_secret(struct bytes b)
 }
 
 static EVP_PKEY *
-pkey_from(const char *type, OSSL_PARAM_BLD *build)
-{
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
-	OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(build);
-	EVP_PKEY *pkey = NULL;
-
-	if (ctx != NULL && params != NULL && EVP_PKEY_fromdata_init(ctx) == 1 &&
-	    EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_KEYPAIR, params) != 1)
-		pkey = NULL;
-	OSSL_PARAM_free(params);
-	EVP_PKEY_CTX_free(ctx);
-	return (pkey);
-}
-
-static EVP_PKEY *
 ed25519_read(const struct private_kind *kind, struct reader *r)
 {
 	struct bytes public = reader_get_bytes(r), private = reader_get_bytes(r);
@@ -118,7 +105,7 @@ ecdsa_read(const struct private_kind *kind, struct reader *r)
 	    OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME, kind->group, 0) == 1 &&
 	    OSSL_PARAM_BLD_push_octet_string(build, OSSL_PKEY_PARAM_PUB_KEY, point.at, point.len) == 1 &&
 	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_PRIV_KEY, d) == 1)
-		pkey = pkey_from("EC", build);
+		pkey = pkey_build("EC", build, EVP_PKEY_KEYPAIR);
 	OSSL_PARAM_BLD_free(build);
 	BN_clear_free(d);
 	return (pkey);
@@ -168,7 +155,7 @@ rsa_build(BIGNUM *number[RSA_NUMBERS])
 	for (size_t i = 0; ok && i < RSA_NUMBERS; i++)
 		ok = number[i] != NULL && OSSL_PARAM_BLD_push_BN(build, rsa_names[i], number[i]) == 1;
 	if (ok)
-		pkey = pkey_from("RSA", build);
+		pkey = pkey_build("RSA", build, EVP_PKEY_KEYPAIR);
 	OSSL_PARAM_BLD_free(build);
 	return (pkey);
 }

@@ -7,6 +7,7 @@
 #include "base/secret.h"
 #include "contract/algorithms.h"
 #include "ssh_more.h"
+#include "target_options.h"
 #include "visit.h"
 
 #define ROUNDS_MAX 3 /* of questions that a target may ask for one password */
@@ -439,34 +440,14 @@ credential_on_auth(struct session *s, struct message *m)
 
 /* ---- the target's answer ---- */
 
-/* What the target said that it takes, as libssh has understood it. */
-static void
-methods_print(const struct credential *c, char *to, size_t size)
-{
-	static const struct {
-		int bit;
-		const char *name;
-	} rows[] = {
-	    {SSH_AUTH_METHOD_PUBLICKEY, "publickey"},
-	    {SSH_AUTH_METHOD_PASSWORD, "password"},
-	    {SSH_AUTH_METHOD_INTERACTIVE, "keyboard-interactive"},
-	    {SSH_AUTH_METHOD_HOSTBASED, "hostbased"},
-	};
-	int bits = ssh_userauth_list(c->visit->leg.ssh, NULL);
-	size_t len = 0;
-
-	snprintf(to, size, "nothing that is known here");
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]) && len < size; i++)
-		if ((bits & rows[i].bit) != 0)
-			len += (size_t)snprintf(to + len, size - len, "%s%s", len == 0 ? "" : ", ", rows[i].name);
-}
-
 static void
 on_denied(struct credential *c, const char *what_it_does)
 {
 	char methods[128];
 
-	methods_print(c, methods, sizeof(methods));
+	target_methods(c->visit->leg.ssh, ", ", methods, sizeof(methods));
+	if (methods[0] == '\0')
+		snprintf(methods, sizeof(methods), "nothing that is known here");
 	snprintf(c->text, sizeof(c->text), "%s %s %s for %s; it takes: %s; tell the operator", c->visit->target,
 	    what_it_does, c->kind->what, c->visit->account, methods);
 	c->reason = REASON_TARGET_LOGIN;

@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include "contract/algorithms.h"
+#include "target_options.h"
 #include "text.h"
 
 #define SCAN_USER "lodge-scan" /* nobody's name, so that the target's log says who asks */
-#define RSA_BITS 1024          /* libssh takes no less */
 
 /* All that is old, as a name-list. */
 static void
@@ -21,42 +21,6 @@ legacy_print(char *to, size_t size)
 		if (algorithm_at(i)->age == ALGORITHM_LEGACY)
 			at +=
 			    (size_t)snprintf(to + at, size - at, "%s%s", at == 0 ? "" : ",", algorithm_at(i)->name);
-}
-
-static int
-options_set(ssh_session ssh, int fd, const char *algorithms)
-{
-	static const int off = 0, rsa_bits = RSA_BITS;
-	char all[ALGORITHMS_TEXT], kex[ALGORITHMS_TEXT], cipher[ALGORITHMS_TEXT], mac[ALGORITHMS_TEXT];
-	const struct {
-		enum ssh_options_e option;
-		const void *value;
-	} rows[] = {
-	    {SSH_OPTIONS_PROCESS_CONFIG, &off},
-	    {SSH_OPTIONS_SSH_DIR, "/"},
-	    {SSH_OPTIONS_KNOWNHOSTS, "/dev/null"},
-	    {SSH_OPTIONS_GLOBAL_KNOWNHOSTS, "/dev/null"},
-	    {SSH_OPTIONS_HOST, "target"},
-	    {SSH_OPTIONS_USER, SCAN_USER},
-	    {SSH_OPTIONS_FD, &fd},
-	    {SSH_OPTIONS_RSA_MIN_SIZE, &rsa_bits},
-	    {SSH_OPTIONS_HOSTKEYS, algorithms},
-	    {SSH_OPTIONS_KEY_EXCHANGE, kex},
-	    {SSH_OPTIONS_CIPHERS_C_S, cipher},
-	    {SSH_OPTIONS_CIPHERS_S_C, cipher},
-	    {SSH_OPTIONS_HMAC_C_S, mac},
-	    {SSH_OPTIONS_HMAC_S_C, mac},
-	};
-
-	legacy_print(all, sizeof(all));
-	if ((algorithms_print(ALGORITHM_KEX, bytes_text(all), kex, sizeof(kex)) |
-	        algorithms_print(ALGORITHM_CIPHER, bytes_text(all), cipher, sizeof(cipher)) |
-	        algorithms_print(ALGORITHM_MAC, bytes_text(all), mac, sizeof(mac))) != 0)
-		return (-1);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (ssh_options_set(ssh, rows[i].option, rows[i].value) < 0)
-			return (-1);
-	return (0);
 }
 
 /* Whatever it found before stays. */
@@ -72,11 +36,13 @@ scan_key_begin(struct scan_key *k, struct loop *loop, int fd, const char *algori
     leg_on_wake *wake, void *ctx)
 {
 	ssh_session ssh = ssh_new();
+	char all[ALGORITHMS_TEXT];
 
 	*k = (struct scan_key){.asks = asks};
 	if (ssh != NULL)
 		ssh_set_blocking(ssh, 0);
-	if (ssh == NULL || options_set(ssh, fd, algorithms) == -1) {
+	legacy_print(all, sizeof(all));
+	if (ssh == NULL || target_options_any(ssh, fd, SCAN_USER, algorithms, bytes_text(all)) == -1) {
 		over(k, ssh == NULL ? "out of memory" : ssh_get_error(ssh));
 		ssh_free(ssh);
 		close(fd);
@@ -129,28 +95,6 @@ exchange_step(struct scan_key *k)
 	}
 }
 
-static void
-methods_print(struct scan_key *k, int let_in)
-{
-	static const struct {
-		int bit;
-		const char *name;
-	} rows[] = {
-	    {SSH_AUTH_METHOD_PUBLICKEY, "publickey"},
-	    {SSH_AUTH_METHOD_PASSWORD, "password"},
-	    {SSH_AUTH_METHOD_INTERACTIVE, "keyboard-interactive"},
-	    {SSH_AUTH_METHOD_HOSTBASED, "hostbased"},
-	    {SSH_AUTH_METHOD_GSSAPI_MIC, "gssapi-with-mic"},
-	};
-	int offered = ssh_userauth_list(k->leg.ssh, NULL);
-	size_t at = (size_t)snprintf(k->methods, sizeof(k->methods), "%s", let_in ? "none" : "");
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (!let_in && (offered & rows[i].bit) != 0)
-			at += (size_t)snprintf(
-			    k->methods + at, sizeof(k->methods) - at, "%s%s", at == 0 ? "" : ",", rows[i].name);
-}
-
 /* The method "none" is how one asks (RFC 4252 5.2): it is not meant to let anybody in, and if it does, that is told. */
 static void
 methods_step(struct scan_key *k)
@@ -163,7 +107,10 @@ methods_step(struct scan_key *k)
 		over(k, ssh_get_error(k->leg.ssh));
 		return;
 	}
-	methods_print(k, rc == SSH_AUTH_SUCCESS);
+	if (rc == SSH_AUTH_SUCCESS)
+		snprintf(k->methods, sizeof(k->methods), "none");
+	else
+		target_methods(k->leg.ssh, ",", k->methods, sizeof(k->methods));
 	over(k, "");
 }
 

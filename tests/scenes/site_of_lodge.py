@@ -2,6 +2,11 @@
 
 Real parts: lodge-gateway and all that it starts, OpenSSH's client and server, PAM with pam_oath.  Only the clock is
 ours: turn() moves it for Lodge's processes alone.
+
+Scene files run side by side (lanes.py), so each has a site of its own, and what it needs beside that is its own, too: free
+ports, a directory, Unix users made under /run/lodge-site.lock.  A scene asks with wait_for and never measures time; one that
+cannot bear company says ALONE = True.  Addresses of 127.0.0.0/8 are different sources (ssh -o BindAddress=127.0.0.2).  A
+target's sshd lives by the machine's clock: turn(..., wall=False), or let turning the wall clock on be the last.
 """
 
 import json

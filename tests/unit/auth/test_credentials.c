@@ -199,11 +199,16 @@ a_rotation(void **state)
 	password_want(&v, STREAM, 1);
 	visit_refused(&v, REASON_VAULT);
 	policy_told(&v, TARGET_PASSWORD, REASON_VAULT);
-	/* The target said no: the old one stays, and no other. */
+	/* The target said no, which is no proof (a stack of two may have changed one): both stay until the old one is seen to work. */
 	rotation_begins(&v, first, second);
 	assert_string_not_equal(first, second);
 	rotation_ends(&v, ROTATION_REFUSED, REASON_DENIED);
 	password_is(&v, 0, first);
+	password_is(&v, 1, second);
+	password_good(&v, 0);
+	password_want(&v, STREAM, 1);
+	visit_refused(&v, REASON_VAULT);
+	policy_told(&v, TARGET_PASSWORD, REASON_VAULT);
 	visit_end(&v);
 	/* Not known: both stay, and the one that lets us in is the one from then on. */
 	visit_in(&v, &b, 2);
@@ -277,7 +282,7 @@ rotations_beside_each_other(void **state)
 {
 	struct bench b;
 	struct visit v, other;
-	char new[32];
+	char new[32], newest[32];
 
 	(void)state;
 	bench_vault_begin(&b);
@@ -298,12 +303,76 @@ rotations_beside_each_other(void **state)
 	visit_refused(&other, REASON_NONE);
 	password_is(&other, 1, new);
 	password_good(&other, 1);
-	rotation_begins(&other, new, (char[32]){0});
+	rotation_begins(&other, new, newest);
+	assert_int_equal(lodge_verb(&b, "secret remove " ABOUT, NULL), 75); /* the target may have the new one by now */
 	assert_int_equal(lodge_verb(&b, "secret set " ABOUT, "by hand"), 0);
 	rotation_ends(&other, ROTATION_CHANGED, REASON_STATE);
 	password_is(&other, 0, "by hand");
+	password_is(&other, 1, newest); /* what the target has, when nobody changed it there by hand */
+	assert_int_equal(lodge_verb(&b, "secret remove " ABOUT, NULL), 0);
 	visit_end(&v);
 	visit_end(&other);
+	bench_vault_end(&b);
+}
+
+/* Two visits came in by the same password; the second must not bury it behind a new one that nobody has seen to work. */
+static void
+rotations_one_after_the_other(void **state)
+{
+	struct bench b;
+	struct visit v, other;
+	char new[32];
+
+	(void)state;
+	bench_vault_begin(&b);
+	assert_int_equal(lodge_verb(&b, "secret set " ABOUT, "s3cret"), 0);
+	assert_int_equal(lodge_verb(&b, "secret rotate " ABOUT " --when always", NULL), 0);
+	visit_in(&v, &b, 1);
+	visit_in(&other, &b, 2);
+	policy_permit(&v, STREAM, TARGET_PASSWORD);
+	policy_permit(&other, STREAM, TARGET_PASSWORD);
+	password_is(&v, 0, "s3cret");
+	password_good(&v, 0);
+	password_is(&other, 0, "s3cret");
+	password_good(&other, 0);
+	rotation_begins(&v, "s3cret", new);
+	rotation_ends(&v, ROTATION_CHANGED, REASON_NONE);
+	rotation_want(&other);
+	visit_refused(&other, REASON_NONE);
+	rotation_want(&v);
+	visit_refused(&v, REASON_NONE);
+	password_is(&other, 1, "s3cret");
+	visit_end(&v);
+	visit_end(&other);
+	bench_vault_end(&b);
+}
+
+/* A session says which password let it in: of those that it got, and once; each word of it is two syncs of auth's disk. */
+static void
+good_is_said_once(void **state)
+{
+	struct bench b;
+	struct visit v;
+	char new[32];
+
+	(void)state;
+	bench_vault_begin(&b);
+	assert_int_equal(lodge_verb(&b, "secret set " ABOUT, "s3cret"), 0);
+	assert_int_equal(lodge_verb(&b, "secret rotate " ABOUT " --when always", NULL), 0);
+	visit_in(&v, &b, 1);
+	policy_permit(&v, STREAM, TARGET_PASSWORD);
+	password_is(&v, 0, "s3cret");
+	password_good(&v, 0);
+	rotation_begins(&v, "s3cret", new);
+	rotation_ends(&v, ROTATION_CHANGED, REASON_NONE);
+	password_is(&v, 0, new);
+	password_good(&v, 1); /* which it never got */
+	password_is(&v, 0, new);
+	password_is(&v, 1, "s3cret");
+	password_good(&v, 1);
+	password_good(&v, 1);
+	password_is(&v, 0, "s3cret");
+	visit_end(&v);
 	bench_vault_end(&b);
 }
 
@@ -427,6 +496,8 @@ main(void)
 	    cmocka_unit_test(a_rotation),
 	    cmocka_unit_test(a_rotation_and_a_death),
 	    cmocka_unit_test(rotations_beside_each_other),
+	    cmocka_unit_test(rotations_one_after_the_other),
+	    cmocka_unit_test(good_is_said_once),
 	    cmocka_unit_test(a_key),
 	};
 
