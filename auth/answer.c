@@ -84,6 +84,8 @@ answer_attempt(struct visitor *v, const char *method, enum reason reason, const 
 
 	if (v->kept.person[0] != '\0')
 		snprintf(a.login, sizeof(a.login), "%s", v->kept.person);
+	else if (invite_looks(v->kept.login)) /* what is wrong with it may be one letter beside a good code */
+		snprintf(a.login, sizeof(a.login), INVITE_NAME);
 	else
 		log_escape(a.login, sizeof(a.login), v->kept.login, strlen(v->kept.login));
 	snprintf(a.source, sizeof(a.source), "%s", v->kept.source);

@@ -7,10 +7,11 @@
  *     current ─── ROTATION_WANTED ──▶ current, pending ─── CHANGED ──▶ current (the new), former (the old)
  *                                        │      │                           │
  *                                        │      └── UNKNOWN: both stay      └── a login by it: former goes
- *                                        └── REFUSED ──▶ current
+ *                                        └── REFUSED ──▶ current, former (the new: a passwd that says no may have changed it)
  *
  * At a login the current one is tried first, then the pending or the former one; the one that lets us in is current from
- * then on.  `turn` counts the changes of a record, so that what a session says of a password is not taken for another.
+ * then on.  While there are two, only a visit whose login saw which one works may change it.  `turn` counts the changes of
+ * a record, so that what a session says of a password is not taken for another.
  */
 #include <openssl/rand.h>
 #include <string.h>
@@ -184,6 +185,7 @@ credential_password(struct visitor *v, struct permit *p, const struct wish *w)
 		permit_refuse(v, p, w, REASON_VAULT, "there is no other password");
 	else {
 		p->given++;
+		p->unproved |= (uint8_t)(1 << w->attempt);
 		p->turn = r.turn;
 		record_use(v, &r);
 		permit_tell(v, p, REASON_NONE, w->attempt == 0 ? "" : "the other one");
@@ -212,8 +214,9 @@ credential_on_good(struct visitor *v, const struct msg_password_good *m)
 	char about[VAULT_ABOUT_SIZE];
 	int changed = 0;
 
-	if (p == NULL || p->given == 0 || (p->how != TARGET_PASSWORD && p->how != TARGET_KEYBOARD))
-		return; /* of another auth's giving: what is there stays */
+	if (p == NULL || m->attempt > 1 || (p->unproved & 1 << m->attempt) == 0)
+		return; /* of another auth's giving, or said twice: what is there stays */
+	p->unproved = 0;
 	permit_about(p, about);
 	p->good = 1;
 	if (vault_load(v->house->vault, about, &r) == VAULT_GOOD && r.kind == VAULT_PASSWORD && r.turn == p->turn) {
@@ -277,28 +280,31 @@ password_make(struct secret *s)
 	return (0);
 }
 
-/* Another visit's rotation of the same account is under way. */
-static int
-rotation_is_on(struct house *h, const struct permit *mine)
+int
+credential_is_rotating(struct house *h, const char *about)
 {
+	char its[VAULT_ABOUT_SIZE];
+
 	for (size_t i = 0; i < HOUSE_BUCKETS; i++)
 		for (struct visitor *v = h->buckets[i]; v != NULL; v = v->next)
 			for (size_t j = 0; j < PERMITS_MAX; j++) {
 				const struct permit *p = &v->permits.permit[j];
 
-				if (p != mine && p->rotating && strcmp(p->target, mine->target) == 0 &&
-				    strcmp(p->account, mine->account) == 0)
+				if (!p->rotating)
+					continue;
+				permit_about(p, its);
+				if (strcmp(its, about) == 0)
 					return (1);
 			}
 	return (0);
 }
 
-/* There is something to rotate, and it is known which password works: a pending one is older than this visit's login. */
+/* There is something to rotate, and it is known which password works: this visit's login saw it, or there is but one. */
 static int
 rotation_is_due(struct house *h, const struct permit *p, const struct vault_record *r)
 {
-	return (r->rotate != VAULT_NEVER && !p->rotating && !rotation_is_on(h, p) &&
-	        (r->pending.len == 0 || (r->turn == p->turn && p->good)));
+	return (r->rotate != VAULT_NEVER && !credential_is_rotating(h, r->about) &&
+	        ((r->pending.len == 0 && r->former.len == 0) || (r->turn == p->turn && p->good)));
 }
 
 void
@@ -352,7 +358,7 @@ rotation_apply(struct vault_record *r, enum rotation outcome)
 		if (r->rotate == VAULT_ONCE)
 			r->rotate = VAULT_NEVER;
 	} else
-		secret_free(&r->pending);
+		secret_move(&r->former, &r->pending); /* no is no proof: the next login is */
 	r->turn++;
 }
 
@@ -380,7 +386,8 @@ credential_on_rotated(struct visitor *v, const struct msg_rotation_done *m)
 		else if (m->outcome == ROTATION_CHANGED)
 			rotation_tell(v, p, REASON_NONE, "changed");
 		else
-			rotation_tell(v, p, REASON_DENIED, "the target kept the old one");
+			rotation_tell(v, p, REASON_DENIED,
+			    "the target refused the new one: both are kept until the next login");
 	}
 	vault_record_free(&r);
 }

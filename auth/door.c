@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "house.h"
 
+#define DOOR_BATCH 16 /* taken in one go, before others get their turn */
+
 static void
 caller_free(struct caller *c)
 {
@@ -228,8 +230,11 @@ on_connect(int listening, int events, void *ctx)
 	int fd;
 
 	(void)events;
-	while ((fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) != -1)
+	for (int i = 0; i < DOOR_BATCH; i++) {
+		if ((fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) == -1)
+			return;
 		caller_take(ctx, fd);
+	}
 }
 
 void

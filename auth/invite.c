@@ -28,6 +28,14 @@ invite_name(const struct loginname *name)
 }
 
 int
+invite_looks(const char *login)
+{
+	size_t len = strlen(INVITE_NAME);
+
+	return (strncmp(login, INVITE_NAME, len) == 0 && login[len] != '\0' && strchr("+ %:#", login[len]) != NULL);
+}
+
+int
 invite_is(const struct visitor *v)
 {
 	return (v->kept.invited);
@@ -45,6 +53,8 @@ invite_person_ask(struct visitor *v)
 		    .code = bytes_text(name.target), .source = bytes_text(v->kept.source));
 }
 
+static void on_asked_again(struct visitor *v, const struct msg_invite *m);
+
 void
 invite_on_person(struct visitor *v, const struct msg_invite *m)
 {
@@ -55,6 +65,10 @@ invite_on_person(struct visitor *v, const struct msg_invite *m)
 		return;
 	if (m->role > ROLE_OPERATOR)
 		log_fatal("policy's answer about an invitation does not read");
+	if (v->invitation.is_asked_again) {
+		on_asked_again(v, m);
+		return;
+	}
 	free(p->keys);
 	*p = (struct person){.here = 1, .role = m->role, .reason = m->reason};
 	p->known = m->reason == REASON_NONE;
@@ -179,6 +193,10 @@ on_enrolled(void *ctx, enum reason reason, const char *why)
 	(void)why; /* is in the log */
 	v->invitation.enrol = NULL;
 	if (reason == REASON_NONE) {
+		/* Also when policy says no behind it: what they had before is gone. */
+		tell_policy(v->house, SECRET_DONE, secret_done, .act = bytes_text("invite"),
+		    .about = bytes_text(v->kept.person), .who = bytes_text(v->kept.person), .reason = REASON_NONE,
+		    .text = bytes_text(""));
 		used_tell(v);
 		return;
 	}
@@ -204,6 +222,26 @@ invite_use(struct visitor *v)
 		used_tell(v);
 		return;
 	}
+	/* What is written takes the place of an older secret: never by an invitation that was used or voided while they typed. */
+	i->is_asked_again = 1;
+	timer_after(v->deadline, LOGIN_POLICY_MS);
+	invite_person_ask(v);
+}
+
+/* policy's second word about it. */
+static void
+on_asked_again(struct visitor *v, const struct msg_invite *m)
+{
+	struct invitation *i = &v->invitation;
+
+	i->is_asked_again = 0;
+	timer_stop(v->deadline);
+	if (m->reason != REASON_NONE || !bytes_are(m->login, v->kept.person) ||
+	    !bytes_are(m->pam_user, v->person.pam_user)) {
+		answer_attempt(v, "", REASON_INVITE, v->kept.fingerprint);
+		answer_refuse(v, REASON_INVITE, clock_boot_ms());
+		return;
+	}
 	i->enrol = enrol_begin(v->house, v->person.pam_user, i->secret, bytes_text(i->used_code), on_enrolled, v);
 	if (i->enrol == NULL)
 		log_fatal("out of memory");
@@ -216,7 +254,7 @@ invite_on_held(struct visitor *v, enum reason reason)
 	struct invitation *i = &v->invitation;
 
 	login_check(v);
-	if (v->kept.state != LOGIN_ENROLLING || i->enrol != NULL)
+	if (v->kept.state != LOGIN_ENROLLING || i->enrol != NULL || i->is_asked_again)
 		return;
 	timer_stop(v->deadline);
 	if (reason != REASON_NONE) {
@@ -238,7 +276,9 @@ invite_on_held(struct visitor *v, enum reason reason)
 void
 invite_restate(struct visitor *v)
 {
-	if (v->kept.state == LOGIN_ENROLLING && v->invitation.enrol == NULL)
+	if (v->kept.state == LOGIN_ENROLLING && v->invitation.is_asked_again)
+		invite_person_ask(v);
+	else if (v->kept.state == LOGIN_ENROLLING && v->invitation.enrol == NULL)
 		used_tell(v);
 }
 

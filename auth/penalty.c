@@ -88,14 +88,16 @@ penalty_add(struct penalties *p, enum penalty_kind kind, const char *whom, int64
 {
 	char key[WHOM_SIZE];
 	struct entry *e;
-	int64_t wait_ms = p->least_ms;
+	int64_t wait_ms = p->least_ms, forgiven;
 
 	if (p->least_ms == 0)
 		return;
 	whom_make(key, kind, whom);
 	e = entry_take(p, key);
+	forgiven = (now_boot_ms - e->last_ms) / PENALTY_FORGIVE_MS;
 	if (now_boot_ms - e->last_ms > PENALTY_QUIET_MS && now_boot_ms >= e->until_ms)
 		e->failures = 0;
+	e->failures -= forgiven < e->failures ? (uint32_t)forgiven : e->failures;
 	e->last_ms = now_boot_ms;
 	if (++e->failures <= PENALTY_FREE)
 		return;

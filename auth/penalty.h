@@ -13,6 +13,7 @@
 #define PENALTY_FREE 5 /* failures that cost nothing */
 #define PENALTY_QUIET_MS \
 	(10 * 60 * 1000) /* after this long without a failure, and no wait left, all is forgotten */
+#define PENALTY_FORGIVE_MS (2 * 60 * 1000) /* for each of these since the last failure one is forgiven */
 
 enum penalty_kind { PENALTY_SOURCE = 1, PENALTY_NAME = 2 };
 

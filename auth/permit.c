@@ -91,7 +91,7 @@ permit_end(struct visitor *v, struct permit *p)
 	*p = (struct permit){0};
 }
 
-/* A place for a new permit: a free one, or the one that ended first. */
+/* A place for a new permit: a free one, or the one that ends first; of several such, the oldest. */
 static struct permit *
 permit_place(struct visitor *v)
 {
@@ -102,7 +102,8 @@ permit_place(struct visitor *v)
 
 		if (p->grant == 0)
 			return (p);
-		if (p->ends_wall_ms < chosen->ends_wall_ms)
+		if (p->ends_wall_ms < chosen->ends_wall_ms ||
+		    (p->ends_wall_ms == chosen->ends_wall_ms && p->stream < chosen->stream))
 			chosen = p;
 	}
 	permit_end(v, chosen);

@@ -24,6 +24,7 @@
 #define PERMIT_GIFTS 8      /* certificates, or passwords, on one permit */
 #define PERMIT_REFUSALS 64  /* of one connection, after which it is cut: each is an event */
 
+struct house;
 struct visitor;
 
 struct permit {
@@ -40,9 +41,10 @@ struct permit {
 	/* what became of it */
 	uint32_t given;
 	uint32_t signatures;
-	uint64_t turn; /* of the record whose password was given, so that what follows is about the same */
-	int good;      /* a password let the session in */
-	int rotating;  /* a new password was given, and what came of it is not known yet */
+	uint64_t turn;    /* of the record whose password was given, so that what follows is about the same */
+	uint8_t unproved; /* bits of the attempts whose password was given and not yet said to be good */
+	int good;         /* a password let the session in */
+	int rotating;     /* a new password was given, and what came of it is not known yet */
 	struct agent *agent;
 	struct visitor *visitor; /* whose permit; for the agent */
 };
@@ -92,5 +94,7 @@ void credential_on_good(struct visitor *v, const struct msg_password_good *m);
 void credential_on_rotated(struct visitor *v, const struct msg_rotation_done *m);
 /* The permit ends while its rotation is under way. */
 void credential_rotation_lost(struct visitor *v, struct permit *p);
+/* 1 while a visit changes the password of TARGET+ACCOUNT: the target may have the new one any moment. */
+int credential_is_rotating(struct house *h, const char *about);
 
 #endif

@@ -53,8 +53,9 @@ all_said(struct house *h)
 		    "%zu secrets want another key than VaultKey, which is %s: nothing is written until the right "
 		    "key is back (VaultKey, VaultKeyOld), or the vault is moved away",
 		    k->seen[VAULT_OTHER_KEY], vault_id(h->vault));
+	/* What does not read may lie under it, and so may its backup. */
 	if (h->set->vault_key_old[0] != '\0' && vault_id(h->vault)[0] != '\0' && k->seen[VAULT_OTHER_KEY] == 0 &&
-	    k->seen[VAULT_TROUBLE] == 0)
+	    k->seen[VAULT_TROUBLE] == 0 && k->seen[VAULT_DAMAGED] == 0)
 		log_info("nothing lies under VaultKeyOld any more: it can be taken out of lodge.conf");
 }
 
@@ -103,7 +104,9 @@ rekey_begin(struct house *h)
 	if ((h->rekey = calloc(1, sizeof(*h->rekey))) == NULL)
 		return;
 	h->rekey->house = h;
-	if (vault_names(h->vault, &h->rekey->names) == -1)
+	if (vault_names(h->vault, &h->rekey->names) == -1) {
 		log_error("the vault cannot be read: %s", strerror(errno));
+		h->rekey->seen[VAULT_TROUBLE]++;
+	}
 	loop_defer(h->loop, on_next, h->rekey);
 }

@@ -11,6 +11,7 @@
 #include "door.h"
 #include "house.h"
 #include "key.h"
+#include "permit.h"
 #include "private_key.h"
 
 #define PASSWORD_MAX 1024
@@ -99,15 +100,20 @@ place_take(struct caller *c, struct vault_record *r)
 	return (-1);
 }
 
-/* Puts `text` in the place of what was there.  The former one goes: somebody said that this is the one. */
+/* Puts `text` in the place of what was there, which goes: somebody said that this is the one. */
 static enum vault_fault
 place_fill(struct caller *c, struct vault_record *r, enum vault_kind kind, const struct secret *text)
 {
 	if (r->kind != kind)
 		r->rotate = VAULT_NEVER;
 	secret_free(&r->current);
-	secret_free(&r->pending);
 	secret_free(&r->former);
+	/* What a visit is putting in its place just now stays beside it. */
+	if (credential_is_rotating(c->house, c->order.about)) {
+		r->former = r->pending;
+		r->pending = (struct secret){0};
+	}
+	secret_free(&r->pending);
 	snprintf(r->about, sizeof(r->about), "%s", c->order.about);
 	snprintf(r->by, sizeof(r->by), "%s", c->who);
 	r->kind = (uint8_t)kind;
@@ -284,8 +290,14 @@ on_rotate(struct caller *c)
 static void
 on_remove(struct caller *c)
 {
-	enum vault_fault fault = vault_remove(c->house->vault, c->order.about);
+	enum vault_fault fault;
 
+	if (credential_is_rotating(c->house, c->order.about)) {
+		failed(
+		    c, REASON_STATE, "a visit is changing it on the target just now; try again in half a minute");
+		return;
+	}
+	fault = vault_remove(c->house->vault, c->order.about);
 	if (fault == VAULT_GOOD)
 		succeeded(c, "removed", "");
 	else

@@ -82,6 +82,8 @@ visitor_keep(struct visitor *v)
 void
 visitor_suspect(struct visitor *v, const char *why)
 {
+	if (v->suspicions++ >= SUSPICIONS_MOST)
+		return;
 	log_warning("connection %llu: its session %s", (unsigned long long)v->kept.conn, why);
 	tell_policy(v->house, SUSPECT, suspect, .conn = v->kept.conn, .what = bytes_text(why));
 }

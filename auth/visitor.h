@@ -37,6 +37,8 @@
 #include "permit.h"
 
 #define VISITOR_FRESH 8 /* fresh codes wanted at once */
+#define SUSPICIONS_MOST \
+	16 /* of one session; policy has cut it by then, and what is kept for policy has its room for others */
 enum login_state {
 	LOGIN_FRESH,
 	LOGIN_OPEN,
@@ -124,6 +126,7 @@ struct talk {
 struct invitation {
 	int is_made; /* there is a secret */
 	int is_shown;
+	int is_asked_again; /* ENROLLING: policy shall say that it is good still */
 	uint8_t secret[ENROL_SECRET_BYTES];
 	char used_code[16];        /* the one that was right */
 	struct enrol *enrol;       /* while the users file is written */
@@ -162,6 +165,7 @@ struct visitor {
 	enum reason refused_for;
 	enum reason over;    /* why it is */
 	uint32_t after_over; /* what came after the end */
+	uint32_t suspicions; /* what its session did that no honest one does */
 
 	/* the visit */
 	struct fresh fresh;
@@ -224,6 +228,7 @@ void talk_end(struct visitor *v);
 /* invite.c: `invite+CODE`, enrolled on the way in. */
 #define INVITE_NAME "invite"
 int invite_name(const struct loginname *name); /* 1 when a login by that name is one */
+int invite_looks(const char *login);           /* 1 when one may have been meant that is no name */
 int invite_is(const struct visitor *v);
 void invite_person_ask(struct visitor *v);
 void invite_on_person(struct visitor *v, const struct msg_invite *m);

@@ -223,8 +223,11 @@ source_harm(struct source *from, enum harm harm, int64_t now_boot_ms)
 	int64_t least_ms = from->all->set->penalty_least, most_ms = from->all->set->penalty_most,
 	        wait_ms = least_ms;
 
+	int64_t forgiven = (now_boot_ms - from->harmed_ms) / SOURCE_FORGIVE_MS;
+
 	if (now_boot_ms - from->harmed_ms > SOURCE_QUIET_MS && now_boot_ms >= from->until_ms)
 		from->points = 0;
+	from->points -= forgiven < from->points ? (unsigned)forgiven : from->points;
 	from->harmed_ms = now_boot_ms;
 	if (from->points < SOURCE_FREE + DOUBLINGS_MOST)
 		from->points += harm;

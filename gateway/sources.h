@@ -22,8 +22,9 @@
 
 #define SOURCES_QUIET_MAX 4096 /* sources without a connection that are remembered; the one quiet longest goes */
 #define SOURCE_FREE 5          /* points that cost nothing */
-#define SOURCE_QUIET_MS (10 * 60 * 1000) /* so long after the last harm, and after the wait, all is forgotten */
-#define SOURCE_TELL_MS (60 * 1000)       /* refusals of one source are told to the log this often */
+#define SOURCE_QUIET_MS (10 * 60 * 1000)  /* so long after the last harm, and after the wait, all is forgotten */
+#define SOURCE_FORGIVE_MS (2 * 60 * 1000) /* for each of these since the last harm a point is forgiven */
+#define SOURCE_TELL_MS (60 * 1000)        /* refusals of one source are told to the log this often */
 
 /* In points; a crash: 2^6 times PenaltyLeast at once. */
 enum harm { HARM_GRACE = 1, HARM_CRASH = 12 };

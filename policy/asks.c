@@ -402,12 +402,11 @@ questions_fail(struct connection *c, uint32_t stream, enum reason reason, const 
 {
 	struct rows found;
 
-	must(c->policy, store_list(c->policy->store, QUERY_ASKINGS_OF_CONN, &found, ARG_INT((int64_t)c->conn)));
+	must(c->policy, store_list(c->policy->store, QUERY_ASKINGS_OF_STREAM, &found, ARG_INT((int64_t)c->conn),
+	                    ARG_INT(stream), ARG_INT(ASKING_ENTERING)));
 	for (size_t i = 0; i < found.count; i++) {
 		struct asking *a = rows_at(&found, asking, i);
 
-		if (a->state != ASKING_ENTERING || a->stream != stream)
-			continue;
 		a->state = ASKING_DENIED;
 		a->reason = (int64_t)reason;
 		snprintf(a->text, sizeof(a->text), "%s", text);
@@ -424,12 +423,11 @@ questions_lapse(struct policy *p)
 	struct rows found;
 	int lapsed = 0;
 
-	must(p, store_list(p->store, QUERY_ASKINGS_IN_STATE, &found, ARG_INT(ASKING_WAITING)));
+	must(p, store_list(p->store, QUERY_ASKINGS_LAPSING, &found, ARG_INT(ASKING_WAITING),
+	            ARG_INT(clock_wall_ms()), ARG_INT(clock_boot_ms())));
 	for (size_t i = 0; i < found.count; i++) {
 		struct asking *a = rows_at(&found, asking, i);
 
-		if (clock_boot_ms() < a->lapse_boot && clock_wall_ms() < a->lapse_at)
-			continue;
 		if ((c = connection_find(p, (uint64_t)a->conn)) == NULL)
 			a->state = ASKING_LEFT;
 		else

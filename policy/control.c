@@ -11,7 +11,8 @@
 #include "verb.h"
 
 #define CLIENTS_MAX 64
-#define CLIENTS_EACH 16 /* of one Unix user */
+#define CLIENTS_EACH 16  /* of one Unix user */
+#define CLIENTS_BATCH 16 /* taken in one go, before others get their turn */
 
 struct client {
 	struct client *next;
@@ -179,8 +180,11 @@ on_connect(int listening, int events, void *ctx)
 	int fd;
 
 	(void)events;
-	while ((fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) != -1)
+	for (int i = 0; i < CLIENTS_BATCH; i++) {
+		if ((fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) == -1)
+			return;
 		client_take(ctx, fd);
+	}
 }
 
 void

@@ -22,6 +22,12 @@ boot_of_wall(int64_t wall_ms)
 	return (clock_boot_ms() + (wall_ms - clock_wall_ms()));
 }
 
+static int64_t
+sooner(int64_t a, int64_t b)
+{
+	return (a < b ? a : b);
+}
+
 /* Another boot: the old boot clock says nothing any more.  Ends are counted anew from the wall clock, which the high-water mark guards. */
 static void
 boot_adopt(struct policy *p)
@@ -97,13 +103,12 @@ requests_lapse(struct policy *p)
 	struct rows found;
 	int n = 0;
 
-	must(p, store_list(p->store, QUERY_REQUESTS_IN_STATE, &found, ARG_INT(STATE_ASKED)));
+	must(p, store_list(p->store, QUERY_REQUESTS_LAPSING, &found, ARG_INT(STATE_ASKED), ARG_INT(clock_wall_ms()),
+	            ARG_INT(clock_boot_ms())));
 	for (size_t i = 0; i < found.count; i++) {
 		struct request *r = rows_at(&found, request, i);
 		int64_t event;
 
-		if (clock_boot_ms() < r->lapse_boot && clock_wall_ms() < r->lapse_at)
-			continue;
 		if (state_step(&r->state, STATE_LAPSED, "request", r->id) == -1)
 			abort();
 		r->decided_at = clock_wall_ms();
@@ -149,7 +154,8 @@ grants_turn(struct policy *p, struct rows *live)
 	int64_t wall = clock_wall_ms(), boot = clock_boot_ms();
 	int n = 0;
 
-	must(p, store_list(p->store, QUERY_GRANTS_LIVE, live, ARG_INT(STATE_SCHEDULED), ARG_INT(STATE_OPEN)));
+	must(p, store_list(p->store, QUERY_GRANTS_TURNING, live, ARG_INT(STATE_SCHEDULED), ARG_INT(STATE_OPEN),
+	            ARG_INT(wall), ARG_INT(boot)));
 	for (size_t i = 0; i < live->count; i++) {
 		struct grant *g = rows_at(live, grant, i);
 		struct request r = {.id = g->request};
@@ -171,32 +177,36 @@ grants_turn(struct policy *p, struct rows *live)
 	return (n);
 }
 
-/* When to look again, and whether anything is alive. */
+/* The grant of this state that is first to end, or (QUERY_GRANT_BEGINS_NEXT) to begin.  0: there is none. */
+static int
+grant_next(struct policy *p, enum query query, int64_t state, struct grant *g)
+{
+	struct rows found;
+	int n = must(p, store_list(p->store, query, &found, ARG_INT(state)));
+
+	if (n > 0)
+		*g = *rows_at(&found, grant, 0);
+	rows_free(&found);
+	return (n);
+}
+
+/* When to look again: often while anything is alive, and at the moment at which the next of it is due. */
 static int64_t
 next_look(struct policy *p)
 {
 	int64_t now = clock_boot_ms(), next = now + LOOK_IDLE_MS, busy = now + LOOK_BUSY_MS;
 	struct rows found;
+	struct grant g;
 
-	must(p, store_list(p->store, QUERY_REQUESTS_IN_STATE, &found, ARG_INT(STATE_ASKED)));
-	for (size_t i = 0; i < found.count; i++) {
-		const struct request *r = rows_at(&found, request, i);
-
-		next = next < busy ? next : busy;
-		next = next < r->lapse_boot ? next : r->lapse_boot;
-	}
+	if (must(p, store_list(p->store, QUERY_REQUEST_LAPSES_NEXT, &found, ARG_INT(STATE_ASKED))) > 0)
+		next = sooner(busy, rows_at(&found, request, 0)->lapse_boot);
 	rows_free(&found);
-	must(p, store_list(p->store, QUERY_GRANTS_LIVE, &found, ARG_INT(STATE_SCHEDULED), ARG_INT(STATE_OPEN)));
-	for (size_t i = 0; i < found.count; i++) {
-		const struct grant *g = rows_at(&found, grant, i);
-		int64_t begins = boot_of_wall(g->begins_at);
-
-		next = next < busy ? next : busy;
-		next = next < g->ends_boot ? next : g->ends_boot;
-		if (g->state == STATE_SCHEDULED && begins < next)
-			next = begins;
-	}
-	rows_free(&found);
+	if (grant_next(p, QUERY_GRANT_ENDS_NEXT, STATE_OPEN, &g))
+		next = sooner(next, sooner(busy, g.ends_boot));
+	if (grant_next(p, QUERY_GRANT_ENDS_NEXT, STATE_SCHEDULED, &g))
+		next = sooner(next, sooner(busy, g.ends_boot));
+	if (grant_next(p, QUERY_GRANT_BEGINS_NEXT, STATE_SCHEDULED, &g))
+		next = sooner(next, boot_of_wall(g.begins_at));
 	return (next > now ? next : now + 1);
 }
 
@@ -222,7 +232,7 @@ deadlines_look(struct policy *p)
 	rows_free(&live);
 	lapses = fresh_lapse(p);
 	looks = next_look(p);
-	timer_set(p->timer, lapses < looks ? lapses : looks);
+	timer_set(p->timer, sooner(lapses, looks));
 	if (changed != 0)
 		policy_advance(p);
 }

@@ -37,9 +37,13 @@ struct facts {
 	const struct target *target;
 	size_t host_keys;    /* of the target, pinned */
 	const char *account; /* "": the target's first */
-	struct need need;    /* of this channel.  A forward is never waited for, nor asked about. */
+	/* Of this channel.  A forward is never waited for, nor asked about, and wants nothing of the target's own ssh: neither
+	 * a host key nor a login. */
+	struct need need;
 	enum { ASKER_LEAVES, ASKER_WAITS } patience;
-	/* what was given and asked before, by this person for this target and account */
+	/* what was given and asked before, by this person for this target and account: theirs they are by the query that found
+	 * them, and decide does not compare again.  A grant without a fingerprint was asked for on the box, by no key: any
+	 * key of theirs serves. */
 	const struct grant *grants;
 	size_t grant_count;
 	const struct request *pending; /* asked and unanswered */
@@ -57,11 +61,17 @@ enum outcome {
 struct verdict_made {
 	enum outcome outcome;
 	enum reason reason;
-	const struct grant *grant;     /* lent from the facts, or NULL */
-	const struct request *request; /* as above */
+	const struct grant *grant;     /* lent: it lets them in, or came nearest to it; NULL: none is alive */
+	const struct request *request; /* lent: it is waited for; or NULL */
 	char text[DECIDE_TEXT];        /* what exactly, for people; may be "" */
 };
 
+/*
+ * First the rules that ask for no grant; the first that fails decides.  Then any grant that is alive and serves lets them in.
+ * Where none serves, the nearest is told of (of equals the first): one that has not begun, and is waited for; else one that
+ * does not cover the channel; that is another key's; another network's: a no at once, whatever else is asked and unanswered.
+ * Only where none is alive, a pending request (the first, whatever it asks for) is waited for, or a new one made.
+ */
 struct verdict_made decide(const struct facts *f);
 
 /* Walks the same rules and says each: passed, and what it saw.  Gives decide's own verdict. */

@@ -11,6 +11,7 @@
 #include "facts.h"
 #include "invites.h"
 #include "keys.h"
+#include "person_keys.h"
 #include "promises.h"
 #include "times.h"
 
@@ -293,6 +294,8 @@ on_invite_used(struct policy *p, const struct msg_invite_used *m)
 		wrong = wrong != NULL ? wrong : "the key is of no kind that is taken";
 	else if ((whose = key_owner(p, read.fingerprint, owner)) != NULL && strcmp(whose, i.login) != 0)
 		wrong = wrong != NULL ? wrong : "the key is somebody else's";
+	else if (whose == NULL && person_keys_count(p, i.login) >= PERSON_KEYS_MOST)
+		wrong = wrong != NULL ? wrong : "they have as many keys as may be";
 	if (wrong == NULL) {
 		answer.reason = REASON_NONE;
 		policy_begin(p);

@@ -3,7 +3,8 @@
  * each says in a struct kind what is its own.  Whoever is suspended or removed is cut off at once.
  *
  * A manager keeps engineers, vendors and targets; who else decides (managers, auditors, operators, Unix user ids) is the
- * operator's to say.  Nobody changes what is known of themselves, and a vendor's own people change nothing.
+ * operator's to say, and so is whoever has a name for PAM in common with one of them: an enrolment writes the secret of that
+ * name.  Nobody changes what is known of themselves, and a vendor's own people change nothing.
  */
 #ifndef POLICY_KEEP_H
 #define POLICY_KEEP_H
@@ -51,7 +52,8 @@ extern const struct kind kind_vendor, kind_person, kind_target;
 /* Before anything of them is changed: a vendor's own people never do, and deciding wants a code of its own.  -1: refused, or waits. */
 int keep_may(struct keeping *k);
 /* Who keeps whom (above), for a person who becomes `now` and was `before` (role ROLE_NONE: nobody).  NULL: they may; else why not. */
-const char *keep_person_refusal(const struct speaker *who, const struct person *before, const struct person *now);
+const char *keep_person_refusal(
+    struct policy *p, const struct speaker *who, const struct person *before, const struct person *now);
 
 /* Options into fields; a field stays as it was when its option is not given. */
 int keep_date(struct verb *v, const char *option, int64_t *ms); /* "never": 0 */

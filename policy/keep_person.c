@@ -5,6 +5,7 @@
 
 #include "asks.h"
 #include "base/clock.h"
+#include "graces.h"
 #include "invites.h"
 #include "keep.h"
 #include "person_keys.h"
@@ -129,8 +130,33 @@ login_read(struct keeping *k)
 	return (-1);
 }
 
+static const char *
+pam_name(const struct person *w)
+{
+	return (w->pam_user[0] != '\0' ? w->pam_user : w->login);
+}
+
+/* Does PAM know somebody who is no engineer by that name too? */
+static int
+pam_name_is_beyond(struct policy *p, const struct person *now)
+{
+	struct rows found;
+	int beyond = 0;
+
+	must(p, store_list_all(p->store, QUERY_PERSONS, &found));
+	for (size_t i = 0; i < found.count && !beyond; i++) {
+		const struct person *other = rows_at(&found, person, i);
+
+		beyond = other->role != ROLE_ENGINEER && strcmp(other->login, now->login) != 0 &&
+		         strcmp(pam_name(other), pam_name(now)) == 0;
+	}
+	rows_free(&found);
+	return (beyond);
+}
+
 const char *
-keep_person_refusal(const struct speaker *who, const struct person *before, const struct person *now)
+keep_person_refusal(
+    struct policy *p, const struct speaker *who, const struct person *before, const struct person *now)
 {
 	if (who->role == ROLE_OPERATOR)
 		return (NULL);
@@ -139,6 +165,9 @@ keep_person_refusal(const struct speaker *who, const struct person *before, cons
 	if (now->role != ROLE_ENGINEER || (before->role != ROLE_NONE && before->role != ROLE_ENGINEER) ||
 	    now->uid != before->uid)
 		return ("managers keep engineers; other roles and --uid are the operator's, on the box");
+	if (pam_name_is_beyond(p, now))
+		return ("PAM knows somebody by that name whom a manager does not keep: that is the operator's, on "
+		        "the box");
 	return (NULL);
 }
 
@@ -146,7 +175,7 @@ keep_person_refusal(const struct speaker *who, const struct person *before, cons
 static int
 person_examine(struct keeping *k)
 {
-	const char *why = keep_person_refusal(&k->v->who, &k->before, &k->person);
+	const char *why = keep_person_refusal(k->v->policy, &k->v->who, &k->before, &k->person);
 
 	if (why == NULL)
 		return (0);
@@ -173,6 +202,8 @@ person_write(struct keeping *k)
 	struct store *s = k->v->policy->store;
 
 	must(k->v->policy, k->act == ACT_ADD ? person_add(s, &k->person) : person_set(s, &k->person));
+	if (k->person.role != k->before.role)
+		invites_void(k->v->policy, k->person.login); /* whoever made it may not have been let to, now */
 	return (person_keys_write(k));
 }
 
@@ -218,6 +249,11 @@ person_cut(struct keeping *k)
 {
 	enum reason reason = k->act == ACT_SUSPEND ? REASON_PERSON_SUSPENDED : REASON_ENDED_BY_MANAGER;
 
+	/* MFAGrace was for who they were, and for who PAM was asked about. */
+	if (k->act == ACT_SUSPEND || k->act == ACT_REMOVE ||
+	    (k->act == ACT_CHANGE &&
+	        (k->person.role != k->before.role || strcmp(pam_name(&k->person), pam_name(&k->before)) != 0)))
+		grace_end(k->v->policy, k->person.login);
 	/* A change cuts them off only where it changes who they are here. */
 	if (k->act == ACT_ADD || k->act == ACT_RESUME ||
 	    (k->act == ACT_CHANGE && k->person.role == k->before.role &&

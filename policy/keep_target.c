@@ -164,6 +164,24 @@ target_read(struct keeping *k)
 	return (0);
 }
 
+/* A password goes where its target's address and host key say: these are the operator's then, as the password is. */
+static int
+target_examine(struct keeping *k)
+{
+	static const char *const moves[] = {"--address", "--host-key", "--login"};
+	enum target_login login = target_login(&k->target);
+	int is_moved = k->act == ACT_ADD;
+
+	for (size_t i = 0; i < sizeof(moves) / sizeof(moves[0]); i++)
+		is_moved |= call_value(&k->v->call, moves[i]) != NULL;
+	if (!is_moved || k->v->who.role == ROLE_OPERATOR || (login != TARGET_PASSWORD && login != TARGET_KEYBOARD))
+		return (0);
+	verb_refuse_noted(k->v, REASON_ROLE, 0,
+	    "where a target is that is entered by password, by which host key it is known and how it is entered is "
+	    "the operator's: the vault's password goes there");
+	return (-1);
+}
+
 /* Adds --host-key's lines to what is pinned; one that is there already stays. */
 static int
 host_keys_add(struct keeping *k)
@@ -417,5 +435,5 @@ target_vendor(const struct keeping *k)
 
 static const struct act_of_one own[] = {{"scan", target_scan}, {NULL, NULL}};
 
-const struct kind kind_target = {"target", EVENT_TARGET_CHANGED, target_load, target_read, NULL, target_write,
-    target_take_away, target_suspend, target_cut, target_vendor, target_list, target_show, own};
+const struct kind kind_target = {"target", EVENT_TARGET_CHANGED, target_load, target_read, target_examine,
+    target_write, target_take_away, target_suspend, target_cut, target_vendor, target_list, target_show, own};

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "control.h"
 #include "fresh.h"
+#include "graces.h"
 #include "invites.h"
 #include "keys.h"
 #include "links.h"
@@ -29,8 +30,8 @@
 static int
 session_is_early(struct connection *c, enum message_type type)
 {
-	if (c->visitor.number != 0 ||
-	    (type != MSG_ASK && type != MSG_VERB && type != MSG_VISIT && type != MSG_LEASE_HELD))
+	if (c->visitor.number != 0 || (type != MSG_ASK && type != MSG_VERB && type != MSG_VISIT &&
+	                                  type != MSG_LEASE_HELD && type != MSG_REFUSED))
 		return (0);
 	if (!c->cut) {
 		suspect_note(c, "asked, or told of a visit, before its login");
@@ -251,6 +252,7 @@ on_link(struct policy *p, const struct msg_link *m, int fd)
 		walks_auth_anew(p);
 		fresh_auth_anew(p);
 		promises_forget(p);
+		graces_auth_anew(p);
 		break;
 	case PROCESS_RECORDER:
 		link_replace(p, &p->recorder, PROCESS_RECORDER, fd, on_recorder_message);
@@ -314,6 +316,7 @@ links_end(struct policy *p)
 	struct peer **links[] = {&p->auth, &p->recorder, &p->dialer, &p->reader, &p->book};
 
 	promises_forget(p);
+	graces_free(p);
 	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
 		peer_close(*links[i]);
 		*links[i] = NULL;

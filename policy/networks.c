@@ -7,6 +7,8 @@
 
 #include "networks.h"
 
+#define MAPPED_BITS 96 /* of ::ffff:0:0, before the IPv4 address */
+
 struct network {
 	uint8_t bytes[16]; /* IPv4 as ::ffff:a.b.c.d, so that one comparison serves both */
 	unsigned bits;
@@ -75,9 +77,14 @@ network_parse(const char *part, size_t length, struct network *net)
 	return (0);
 }
 
+/* An IPv6 network holds no IPv4 address, however wide it is: "::/0" is every address of IPv6 alone. */
 static int
 network_holds(const struct network *net, const uint8_t address[16])
 {
+	static const uint8_t mapped[16] = {[10] = 0xff, [11] = 0xff};
+
+	if (net->bits < MAPPED_BITS && memcmp(address, mapped, MAPPED_BITS / 8) == 0)
+		return (0);
 	for (unsigned bit = 0; bit < net->bits; bit++)
 		if (bit_at(net->bytes, bit) != bit_at(address, bit))
 			return (0);

@@ -8,6 +8,7 @@
 /* 0 when `list` is empty or each part is an address or a network whose host bits are zero; -1 otherwise. */
 int networks_check(const char *list);
 
-/* Nonzero when `address` lies in one of `list` (or that is empty).  An IPv4 address mapped into IPv6 counts as IPv4. */
+/* Nonzero when `address` lies in one of `list` (or that is empty).  An IPv4 address mapped into IPv6 counts as IPv4,
+ * and lies in no network of IPv6. */
 int networks_hold(const char *list, const char *address);
 #endif

@@ -94,6 +94,24 @@ visitor_fill(struct connection *c, const struct msg_identity *m, const struct pe
 	TEXT_COPY(v->suspicion, c->suspicion);
 }
 
+/* Auth asked about them a while ago, and a conversation may take a minute: is what it proved still so?  REASON_NONE: it is. */
+static enum reason
+proof_examine(struct policy *p, const struct msg_identity *m, const struct connection *c, const struct person *who)
+{
+	struct person_key key = {.added = 0};
+	enum reason reason;
+
+	TEXT_COPY(key.login, who->login);
+	if (bytes_copy(key.fingerprint, sizeof(key.fingerprint), m->fingerprint) == -1 ||
+	    must(p, person_key_get(p->store, &key)) == 0)
+		return (REASON_UNKNOWN_KEY);
+	if ((reason = key_examine(p, &key, c->visitor.source)) != REASON_NONE)
+		return (reason);
+	if ((key.options & KEY_OPTION_VERIFY) != 0 && (m->factors & FACTOR_VERIFIED) == 0)
+		return (REASON_NO_VERIFICATION);
+	return (m->role == who->role ? REASON_NONE : REASON_ENDED_BY_MANAGER); /* as person_cut would have */
+}
+
 void
 on_identity(struct policy *p, const struct msg_identity *m)
 {
@@ -121,7 +139,8 @@ on_identity(struct policy *p, const struct msg_identity *m)
 	if (h.facts.person != NULL) {
 		visitor_fill(c, m, &h.person);
 		h.facts.source = c->visitor.source;
-		reason = decide_person(&h.facts, text);
+		if ((reason = decide_person(&h.facts, text)) == REASON_NONE)
+			reason = proof_examine(p, m, c, &h.person);
 	}
 	e = (struct happening){.type = EVENT_LOGIN,
 	    .reason = reason,

@@ -7,8 +7,8 @@
 #include "keys.h"
 #include "person_keys.h"
 
-static size_t
-keys_count(struct policy *p, const char *login)
+size_t
+person_keys_count(struct policy *p, const char *login)
 {
 	struct rows found;
 	int n = must(p, store_list(p->store, QUERY_KEYS_OF_PERSON, &found, ARG_TEXT(login)));
@@ -67,7 +67,7 @@ key_write(struct keeping *k, const char *line)
 			TEXT_COPY(key.comment, read.comment);
 		return (must(p, person_key_set(p->store, &key)));
 	}
-	if (keys_count(p, k->person.login) >= PERSON_KEYS_MOST) {
+	if (person_keys_count(p, k->person.login) >= PERSON_KEYS_MOST) {
 		verb_refuse(k->v, REASON_LIMIT, "%s has %d keys, as many as may be; see: --remove-key",
 		    k->person.login, PERSON_KEYS_MOST);
 		return (-1);

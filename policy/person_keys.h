@@ -10,6 +10,7 @@
 
 /* --remove-key, then each --key; within the transaction.  -1: refused, or wrong words, and said so. */
 int person_keys_write(struct keeping *k);
+size_t person_keys_count(struct policy *p, const char *login);
 /* All of theirs; within a transaction. */
 void person_keys_remove(struct policy *p, const char *login);
 

@@ -16,6 +16,7 @@ struct verb;
 struct reading;
 struct scan;
 struct promise;
+struct grace_ended;
 
 struct policy {
 	/* for the whole life */
@@ -50,6 +51,9 @@ struct policy {
 
 	/* promises.h: answers to auth that wait for it */
 	struct promise *promises;
+
+	/* graces.h: whose MFAGrace ended lately */
+	struct grace_ended *graces;
 
 	/* deadlines.h */
 	int advance_due;

@@ -54,11 +54,11 @@
 	INT(ends_boot) INT(hard_end_boot) TEXT(boot_id, 40) INT(state) TEXT(approver, ROW_NAME) INT(approved_at) \
 	INT(entered_at) INT(ended_at) TEXT(end_by, ROW_NAME) TEXT(end_why, ROW_WORDS) TEXT(forwards, ROW_WORDS)
 /* One connection of somebody who logged in; `number` is its name among people.  suspicion: what its process said or wanted
- * that is not its own, "" when nothing. */
+ * that is not its own, "" when nothing.  cut_at: a manager ended it then, in these words. */
 #define VISITOR_COLUMNS(ID, TEXT, INT) \
 	ID(number) INT(conn) TEXT(person, ROW_NAME) TEXT(vendor, ROW_NAME) INT(role) TEXT(fingerprint, ROW_FINGERPRINT) \
 	TEXT(key_type, ROW_NAME) INT(factors) INT(host_bound) TEXT(source, ROW_NAME) INT(port) INT(began_at) INT(ended_at) \
-	INT(reason) INT(suspect_at) TEXT(suspicion, ROW_WORDS)
+	INT(reason) INT(suspect_at) TEXT(suspicion, ROW_WORDS) INT(cut_at) TEXT(cut_why, ROW_WORDS)
 /* One recording, or one about to be: `number` is its name among people, id (32 hex digits) on the shelf.  forward_port 0: of the target. */
 #define STREAM_COLUMNS(ID, TEXT, INT) \
 	ID(number) INT(conn) INT(stream) TEXT(id, 40) INT(visitor) INT(grant) INT(request) TEXT(person, ROW_NAME) \

@@ -4,6 +4,7 @@
 
 #include "asks.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "control.h"
 #include "decide.h"
 #include "keep.h"
@@ -98,7 +99,7 @@ person_examine(struct policy *p, struct asking_one *a, struct bytes about)
 	if (a->who.vendor[0] != '\0')
 		return (no(
 		    a, REASON_OWN_VENDOR, "a vendor's own people change nothing of vendors, people and targets"));
-	if ((why = keep_person_refusal(&a->who, w, w)) != NULL)
+	if ((why = keep_person_refusal(p, &a->who, w, w)) != NULL)
 		return (no(a, REASON_ROLE, why));
 	return (0);
 }
@@ -171,6 +172,12 @@ on_secret_asked(struct policy *p, const struct msg_secret_asked *m)
 	char act[ROW_NAME];
 
 	if (ask_examine(p, &a, m) == -1) {
+		/* Any user of the box may knock: that is no event, as at the control socket. */
+		if (answer.reason == REASON_UNKNOWN_PERSON) {
+			log_warning("uid %u is nobody of ours: refused at auth's door", (unsigned)m->uid);
+			promise_make(p, &answer);
+			return;
+		}
 		text_clean(act, sizeof(act), m->act);
 		h.reason = answer.reason;
 		h.vendor = a.who.vendor;

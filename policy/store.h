@@ -76,6 +76,8 @@ int meta_read(struct store *s, const char *name, struct meta *m);
 int meta_put(struct store *s, const char *name, int64_t number, const char *text);
 /* Marks every event up to `sequence` as held by the book. */
 int events_hold(struct store *s, int64_t sequence);
+/* A connection is no more: nobody can ask again what it asked, and the answers that were kept for that go. */
+int answers_forget(struct store *s, int64_t conn);
 
 #define ROW_WRAPPERS(NAME, name, keys, COLUMNS)                                  \
 	static inline int name##_get(struct store *s, struct name *row)          \

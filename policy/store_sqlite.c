@@ -14,7 +14,7 @@
 
 #include "store.h"
 
-#define STORE_VERSION 3
+#define STORE_VERSION 4
 #define STORE_APPLICATION 0x4c6f6467 /* "Lodg", in the file's header: see PRAGMA application_id */
 #define SQL_MAX 4096
 
@@ -99,26 +99,53 @@ static const struct {
 #include "queries.def"
 };
 
-/* Which columns are looked up besides the keys; a connection number and a recording's id name one row each. */
+/*
+ * What queries.def looks up besides the keys, so that none of it walks through a table that grows; a connection number and
+ * a recording's id name one row each.
+ */
 static const char *const indexes[] = {
+    "CREATE INDEX person_role ON person(role)",
+    "CREATE INDEX person_uid ON person(uid)",
+    "CREATE INDEX person_vendor ON person(vendor)",
+    "CREATE INDEX person_key_fingerprint ON person_key(fingerprint)",
+    "CREATE INDEX invite_login ON invite(login)",
     "CREATE UNIQUE INDEX visitor_conn ON visitor(conn)",
+    "CREATE INDEX visitor_here ON visitor(ended_at)",
+    "CREATE INDEX visitor_source ON visitor(person, source)",
+    "CREATE INDEX visitor_key ON visitor(person, fingerprint)",
+    "CREATE INDEX visitor_suspect ON visitor(person) WHERE suspect_at != 0",
+    "CREATE INDEX visitor_vendor ON visitor(vendor)",
     "CREATE UNIQUE INDEX stream_conn ON stream(conn, stream)",
     "CREATE UNIQUE INDEX stream_id ON stream(id)",
-    "CREATE INDEX stream_person ON stream(person)",
+    "CREATE INDEX stream_conn_state ON stream(conn, state)",
     "CREATE INDEX stream_state ON stream(state)",
-    "CREATE INDEX request_state ON request(state)",
-    "CREATE INDEX request_person ON request(person)",
+    "CREATE INDEX stream_person ON stream(person) WHERE began_at != 0",
+    "CREATE INDEX stream_person_target ON stream(person, target) WHERE began_at != 0",
+    "CREATE INDEX stream_target ON stream(target) WHERE began_at != 0",
+    "CREATE INDEX stream_vendor ON stream(vendor) WHERE began_at != 0",
+    "CREATE INDEX stream_began ON stream(began_at)",
+    "CREATE INDEX request_lapse ON request(state, lapse_at)",
+    "CREATE INDEX request_lapse_boot ON request(state, lapse_boot)",
+    "CREATE INDEX request_person ON request(person, state, decided_at)",
+    "CREATE INDEX request_vendor ON request(vendor)",
+    "CREATE INDEX request_asked ON request(asked_at)",
+    "CREATE INDEX request_decided ON request(decided_at)",
     "CREATE INDEX decision_request ON decision(request)",
-    "CREATE INDEX grant_state ON \"grant\"(state)",
+    "CREATE INDEX grant_person ON \"grant\"(person, state)",
     "CREATE INDEX grant_request ON \"grant\"(request)",
-    "CREATE INDEX visitor_here ON visitor(ended_at)",
-    "CREATE INDEX visitor_person ON visitor(person, source)",
-    "CREATE INDEX asking_state ON asking(state)",
-    "CREATE INDEX asking_request ON asking(request)",
+    "CREATE INDEX grant_ends ON \"grant\"(state, ends_at)",
+    "CREATE INDEX grant_ends_boot ON \"grant\"(state, ends_boot)",
+    "CREATE INDEX grant_begins ON \"grant\"(state, begins_at)",
+    "CREATE INDEX grant_connect ON \"grant\"(state, entered_at, connect_by)",
+    "CREATE INDEX asking_lapse ON asking(state, lapse_at)",
+    "CREATE INDEX asking_lapse_boot ON asking(state, lapse_boot)",
+    "CREATE INDEX asking_request ON asking(request, state)",
+    "CREATE INDEX asking_stream ON asking(conn, stream)",
     "CREATE INDEX event_held ON event(held) WHERE held = 0",
 };
 
-/* What each version added to the tables of the one before: a column, whose kind stands in rows.h, or (NULL) the whole table. */
+/* What each version added to the tables of the one before: a column, whose kind stands in rows.h, or (NULL) the whole table.
+ * Indexes are made anew with each version; 4 also takes away answers kept for nobody. */
 static const struct {
 	int version;
 	enum row_table table;
@@ -148,6 +175,8 @@ static const struct {
     {3, ROWS_TARGET, "mismatch_at"},
     {3, ROWS_TARGET, "mismatch_key"},
     {3, ROWS_TARGET, "mismatch_session"},
+    {4, ROWS_VISITOR, "cut_at"},
+    {4, ROWS_VISITOR, "cut_why"},
 };
 #define ADDITIONS (sizeof(additions) / sizeof(additions[0]))
 
@@ -157,7 +186,7 @@ struct store {
 	sqlite3 *db;
 	sqlite3_stmt *rows[ROW_TABLE_COUNT][WORK_COUNT];
 	sqlite3_stmt *queries[QUERY_COUNT];
-	sqlite3_stmt *hold;
+	sqlite3_stmt *hold, *forget_askings, *forget_verbs;
 	int begun;
 	char trouble[256];
 };
@@ -305,6 +334,15 @@ pragma_read(struct store *s, const char *sql)
 }
 
 static int
+indexes_make(struct store *s)
+{
+	for (size_t i = 0; i < sizeof(indexes) / sizeof(indexes[0]); i++)
+		if (sql_run(s, indexes[i]) == -1)
+			return (-1);
+	return (0);
+}
+
+static int
 schema_make(struct store *s)
 {
 	char sql[SQL_MAX];
@@ -317,12 +355,43 @@ schema_make(struct store *s)
 		if (sql_run(s, sql) == -1)
 			return (-1);
 	}
-	for (size_t i = 0; i < sizeof(indexes) / sizeof(indexes[0]); i++)
-		if (sql_run(s, indexes[i]) == -1)
-			return (-1);
+	if (indexes_make(s) == -1)
+		return (-1);
 	snprintf(sql, sizeof(sql), "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
 	    STORE_APPLICATION, STORE_VERSION);
 	return (sql_run(s, sql));
+}
+
+/* One a turn, for a list that is read cannot be changed; those that SQLite made for itself have no words. */
+static int
+indexes_drop(struct store *s)
+{
+	char sql[SQL_MAX];
+	sqlite3_stmt *q;
+	int rc;
+
+	do {
+		sql[0] = '\0';
+		if (sql_prepare(s,
+		        "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL LIMIT 1",
+		        &q) == -1)
+			return (-1);
+		if ((rc = sqlite3_step(q)) == SQLITE_ROW)
+			sql_add(sql, "DROP INDEX \"%s\"", (const char *)sqlite3_column_text(q, 0));
+		(void)sqlite3_finalize(q);
+		if (sql[0] != '\0' && sql_run(s, sql) == -1)
+			return (-1);
+	} while (rc == SQLITE_ROW);
+	return (rc == SQLITE_DONE ? 0 : store_fail(s, "the indexes"));
+}
+
+/* Until version 4 what sessions had asked, and was answered, stayed when they had gone. */
+static int
+answers_drop(struct store *s)
+{
+	return (
+	    sql_run(s, "DELETE FROM asking WHERE conn NOT IN (SELECT conn FROM visitor WHERE ended_at = 0);"
+	               "DELETE FROM verb_done WHERE conn NOT IN (SELECT conn FROM visitor WHERE ended_at = 0)"));
 }
 
 /* A database of an older release becomes one of ours, whole or not at all. */
@@ -344,6 +413,8 @@ schema_renew(struct store *s, int64_t version)
 		if (sql_run(s, sql) == -1)
 			return (-1);
 	}
+	if (indexes_drop(s) == -1 || answers_drop(s) == -1 || indexes_make(s) == -1)
+		return (-1);
 	snprintf(sql, sizeof(sql), "PRAGMA user_version = %d; COMMIT", STORE_VERSION);
 	return (sql_run(s, sql));
 }
@@ -387,7 +458,11 @@ statements_prepare(struct store *s)
 		if (sql_prepare(s, sql, &s->queries[q]) == -1)
 			return (-1);
 	}
-	return (sql_prepare(s, "UPDATE event SET held = 1 WHERE held = 0 AND sequence <= ?1", &s->hold));
+	return (sql_prepare(s, "UPDATE event SET held = 1 WHERE held = 0 AND sequence <= ?1", &s->hold) == -1 ||
+	                sql_prepare(s, "DELETE FROM asking WHERE conn = ?1", &s->forget_askings) == -1 ||
+	                sql_prepare(s, "DELETE FROM verb_done WHERE conn = ?1", &s->forget_verbs) == -1
+	            ? -1
+	            : 0);
 }
 
 struct store *
@@ -439,6 +514,8 @@ store_close(struct store *s)
 	for (size_t q = 0; q < QUERY_COUNT; q++)
 		(void)sqlite3_finalize(s->queries[q]);
 	(void)sqlite3_finalize(s->hold);
+	(void)sqlite3_finalize(s->forget_askings);
+	(void)sqlite3_finalize(s->forget_verbs);
 	(void)sqlite3_close(s->db);
 	free(s);
 }
@@ -695,14 +772,30 @@ meta_put(struct store *s, const char *name, int64_t number, const char *text)
 	return (known ? meta_set(s, &m) : meta_add(s, &m));
 }
 
-int
-events_hold(struct store *s, int64_t sequence)
+/* Runs a statement with one number, whatever many rows it changes. */
+static int
+number_run(struct store *s, sqlite3_stmt *q, int64_t number, const char *what)
 {
 	int rc;
 
-	if (s->trouble[0] != '\0' || !s->begun || sqlite3_bind_int64(s->hold, 1, sequence) != SQLITE_OK)
+	if (s->trouble[0] != '\0' || !s->begun || sqlite3_bind_int64(q, 1, number) != SQLITE_OK)
 		return (-1);
-	rc = sqlite3_step(s->hold);
-	(void)sqlite3_reset(s->hold);
-	return (rc == SQLITE_DONE ? 0 : store_fail(s, "the outbox"));
+	rc = sqlite3_step(q);
+	(void)sqlite3_reset(q);
+	return (rc == SQLITE_DONE ? 0 : store_fail(s, what));
+}
+
+int
+events_hold(struct store *s, int64_t sequence)
+{
+	return (number_run(s, s->hold, sequence, "the outbox"));
+}
+
+int
+answers_forget(struct store *s, int64_t conn)
+{
+	return (number_run(s, s->forget_askings, conn, "asking") == -1 ||
+	                number_run(s, s->forget_verbs, conn, "verb_done") == -1
+	            ? -1
+	            : 0);
 }

@@ -83,6 +83,13 @@ int verb_since(struct verb *v, const char *option, int64_t *ms);
 /* Text of an option, "" when not given; it must fit its row. */
 int verb_text(struct verb *v, const char *option, char *to, size_t size);
 #define VERB_TEXT(v, option, array) verb_text((v), (option), (array), sizeof(array))
+/*
+ * Lists of what grows are shown in pages: the newest VERB_PAGE below --before NO.  verb_older says on standard error that
+ * there are older ones than number `before`, and what to type for them.
+ */
+#define VERB_PAGE 200
+int verb_before(struct verb *v, int64_t *before);
+void verb_older(struct verb *v, const char *what, int64_t before);
 /* The request that argument 0 numbers. */
 int verb_request_load(struct verb *v, struct request *r);
 /* Says the request's state, and by whom it came: it is not one in which this can be done. */
@@ -96,9 +103,9 @@ void verb_answer(struct verb *v, const struct request *r, const char *format, ..
 void request_row(struct policy *p, struct sheet *s, const struct request *r);
 /* A line for each target that showed a host key which is not pinned; nothing when none did. */
 void target_warnings_put(struct verb *v);
-/* What waits, is open, or was asked or decided since then. */
+/* What waits, is open, or was asked or decided since then (0: all there are), of a number below `before`. */
 #define REQUESTS_LATELY_MS INT64_C(86400000)
-void requests_list(struct verb *v, int64_t since_wall_ms);
+void requests_list(struct verb *v, int64_t since_wall_ms, int64_t before);
 /* Who may decide on it, as things stand: "maria, mona". */
 void deciders_print(struct policy *p, const struct request *r, char *text, size_t size);
 /* "osv1 as svc" */

@@ -70,15 +70,6 @@ verb_help(struct verb *v)
 
 /* ---- menu ---- */
 
-static void
-menu_facts(struct verb *v, struct facts_held *h, const char *target, const char *account)
-{
-	facts_load(v->policy, h, v->who.login, target, account);
-	h->facts.source = v->who.source;
-	h->facts.fingerprint = v->who.visitor == NULL ? "" : v->who.visitor->fingerprint;
-	h->facts.code = v->who.visitor == NULL ? CODE_UNKNOWN : code_of(v->who.visitor->factors);
-}
-
 /* What it is about one account of one target, and what to type. */
 static void
 menu_row(struct verb *v, struct sheet *s, int number, const struct facts_held *h, const struct verdict_made *d)
@@ -130,21 +121,19 @@ menu_row(struct verb *v, struct sheet *s, int number, const struct facts_held *h
 
 /* The usual account always; the others where there is something about them. */
 static int
-menu_target(struct verb *v, struct sheet *s, int number, const struct target *t)
+menu_target(struct verb *v, struct sheet *s, int number, struct facts_held *h, const struct target *t)
 {
 	char account[ROW_NAME];
-	struct facts_held h;
 	struct verdict_made d;
 	size_t n;
 
 	for (const char *p = t->accounts; *p != '\0'; p += n + (p[n] == ',')) {
 		n = strcspn(p, ",");
 		(void)snprintf(account, sizeof(account), "%.*s", (int)(n < ROW_NAME ? n : ROW_NAME - 1), p);
-		menu_facts(v, &h, t->name, account);
-		d = decide(&h.facts);
+		facts_at(v->policy, h, t, account);
+		d = decide(&h->facts);
 		if (p == t->accounts || d.grant != NULL || d.request != NULL)
-			menu_row(v, s, number++, &h, &d);
-		facts_free(&h);
+			menu_row(v, s, number++, h, &d);
 	}
 	return (number);
 }
@@ -153,13 +142,19 @@ static void
 menu_engineer(struct verb *v)
 {
 	struct sheet *s = sheet_new();
+	struct facts_held h;
 	struct rows found;
 	int number = 1;
 
+	facts_of(v->policy, &h, v->who.login);
+	h.facts.source = v->who.source;
+	h.facts.fingerprint = v->who.visitor == NULL ? "" : v->who.visitor->fingerprint;
+	h.facts.code = v->who.visitor == NULL ? CODE_UNKNOWN : code_of(v->who.visitor->factors);
 	must(v->policy, store_list_all(v->policy->store, QUERY_TARGETS, &found));
 	for (size_t i = 0; i < found.count; i++)
 		if (!rows_at(&found, target, i)->suspended)
-			number = menu_target(v, s, number, rows_at(&found, target, i));
+			number = menu_target(v, s, number, &h, rows_at(&found, target, i));
+	facts_free(&h);
 	sheet_table(s, v->form, v->columns, "there is nothing to visit yet", &v->out);
 	rows_free(&found);
 	sheet_free(s);
@@ -186,7 +181,7 @@ menu_house(struct verb *v)
 		sheet_free(s);
 	} else {
 		if (command_is_for(COMMAND_REQUESTS, v->who.role)) {
-			requests_list(v, clock_wall_ms() - REQUESTS_LATELY_MS);
+			requests_list(v, clock_wall_ms() - REQUESTS_LATELY_MS, INT64_MAX);
 			text_put(&v->out, "\n");
 		}
 		verb_help(v);

@@ -9,7 +9,7 @@
 #include "verb.h"
 #include "walk.h"
 
-#define VISITORS_SHOWN 200
+#define STREAMS_SHOWN 20  /* of one session that has ended */
 #define EVENTS_SHOWN 500  /* where --last does not say */
 #define EVENTS_MOST 10000 /* at once */
 #define EVENTS_PAGE 200
@@ -39,10 +39,8 @@ session_row(struct verb *v, struct sheet *s, const struct visitor *who, const st
 	char place[PLACE_TEXT + FORWARD_TEXT] = "", to[FORWARD_TEXT] = "";
 	int all = call_value(&v->call, "--all") != NULL;
 
-	if (on != NULL) {
+	if (on != NULL)
 		session_place(on, place, sizeof(place), to);
-		(void)must(v->policy, grant_get(v->policy->store, &g));
-	}
 	sheet_row(s);
 	sheet_number(s, "session", "SESSION", who->number);
 	sheet_text(s, "person", "WHO", who->person);
@@ -55,9 +53,10 @@ session_row(struct verb *v, struct sheet *s, const struct visitor *who, const st
 	sheet_text(s, "account", "", on == NULL ? "" : on->account);
 	sheet_shown(s, "place", "ON", "", place);
 	sheet_text(s, "forward", "", to);
-	if (on != NULL && on->state == STREAM_STATE_BEGUN)
+	if (on != NULL && on->state == STREAM_STATE_BEGUN) {
+		(void)must(v->policy, grant_get(v->policy->store, &g));
 		sheet_when(s, "until", "UNTIL", g.ends_at);
-	else
+	} else
 		sheet_text(s, "until", "UNTIL", on == NULL || who->ended_at != 0 ? "" : "entering");
 	if (on != NULL)
 		sheet_number(s, "request", "REQUEST", on->request);
@@ -68,23 +67,29 @@ session_row(struct verb *v, struct sheet *s, const struct visitor *who, const st
 	sheet_text(s, "unusual", "", who->suspicion);
 }
 
-/* A row for each target that they are on; one where they are on none. */
+/* A row for each target that they are on, or were on; one where there is none. */
 static void
 session_rows(struct verb *v, struct sheet *s, const struct visitor *who)
 {
+	struct policy *p = v->policy;
 	struct rows found;
-	int rows = 0;
+	size_t n;
 
-	must(v->policy, store_list(v->policy->store, QUERY_STREAMS_OF_CONN, &found, ARG_INT(who->conn)));
-	for (size_t i = 0; i < found.count; i++) {
-		const struct stream *on = rows_at(&found, stream, i);
-
-		if (who->ended_at == 0 && on->state != STREAM_STATE_ALLOWED && on->state != STREAM_STATE_BEGUN)
-			continue;
-		session_row(v, s, who, on);
-		rows++;
+	if (who->ended_at == 0)
+		must(p, store_list(p->store, QUERY_STREAMS_OF_CONN_LIVE, &found, ARG_INT(who->conn),
+		            ARG_INT(STREAM_STATE_ALLOWED), ARG_INT(STREAM_STATE_BEGUN)));
+	else
+		must(p, store_list(p->store, QUERY_STREAMS_OF_CONN, &found, ARG_INT(who->conn),
+		            ARG_INT(STREAMS_SHOWN + 1)));
+	n = found.count;
+	if (who->ended_at != 0 && n > STREAMS_SHOWN) {
+		text_add(&v->err, "lodge: of session %lld the first %d; all: recordings --person %s\n",
+		    (long long)who->number, STREAMS_SHOWN, who->person);
+		n = STREAMS_SHOWN;
 	}
-	if (rows == 0)
+	for (size_t i = 0; i < n; i++)
+		session_row(v, s, who, rows_at(&found, stream, i));
+	if (n == 0)
 		session_row(v, s, who, NULL);
 	rows_free(&found);
 }
@@ -102,22 +107,44 @@ suspicions_put(struct verb *v, const struct rows *visitors)
 	}
 }
 
+/* Who is in; or (--all) whoever came, newest first and one more than is shown.  -1: usage was said. */
+static int
+visitors_find(struct verb *v, int all, struct rows *found)
+{
+	struct policy *p = v->policy;
+	int64_t before;
+
+	if (verb_before(v, &before) == -1)
+		return (-1);
+	if (!all && before == INT64_MAX)
+		return (must(p, store_list_all(p->store, QUERY_VISITORS_HERE, found)));
+	if (!all) {
+		verb_usage(v, "--before is for sessions --all");
+		return (-1);
+	}
+	if (v->who.vendor[0] != '\0')
+		return (must(p, store_list(p->store, QUERY_VISITORS_OF_VENDOR_BEFORE, found,
+		                    ARG_TEXT(v->who.vendor), ARG_INT(before), ARG_INT(VERB_PAGE + 1))));
+	return (
+	    must(p, store_list(p->store, QUERY_VISITORS_BEFORE, found, ARG_INT(before), ARG_INT(VERB_PAGE + 1))));
+}
+
 void
 verb_sessions(struct verb *v)
 {
 	int all = call_value(&v->call, "--all") != NULL;
-	struct policy *p = v->policy;
-	struct sheet *s = sheet_new();
 	struct rows found;
+	struct sheet *s;
 
-	if (all)
-		must(p, store_list(p->store, QUERY_VISITORS_ALL, &found, ARG_INT(VISITORS_SHOWN)));
-	else
-		must(p, store_list_all(p->store, QUERY_VISITORS_HERE, &found));
+	if (visitors_find(v, all, &found) == -1)
+		return;
+	if (all && found.count > VERB_PAGE)
+		verb_older(v, "sessions --all", rows_at(&found, visitor, --found.count - 1)->number);
+	s = sheet_new();
 	for (size_t i = 0; i < found.count; i++)
 		if (verb_may_see(v, rows_at(&found, visitor, i)->vendor))
 			session_rows(v, s, rows_at(&found, visitor, i));
-	sheet_table(s, v->form, v->columns, "nobody is in", &v->out);
+	sheet_table(s, v->form, v->columns, all ? "there are no older ones" : "nobody is in", &v->out);
 	if (v->form == SHEET_TEXT)
 		suspicions_put(v, &found);
 	rows_free(&found);
@@ -153,13 +180,10 @@ is_on(const struct connection *c, const char *target)
 	struct rows found;
 	int on = 0;
 
-	must(c->policy, store_list(c->policy->store, QUERY_STREAMS_OF_CONN, &found, ARG_INT((int64_t)c->conn)));
-	for (size_t i = 0; i < found.count; i++) {
-		const struct stream *s = rows_at(&found, stream, i);
-
-		on |= strcmp(s->target, target) == 0 &&
-		      (s->state == STREAM_STATE_ALLOWED || s->state == STREAM_STATE_BEGUN);
-	}
+	must(c->policy, store_list(c->policy->store, QUERY_STREAMS_OF_CONN_LIVE, &found, ARG_INT((int64_t)c->conn),
+	                    ARG_INT(STREAM_STATE_ALLOWED), ARG_INT(STREAM_STATE_BEGUN)));
+	for (size_t i = 0; i < found.count; i++)
+		on |= strcmp(rows_at(&found, stream, i)->target, target) == 0;
 	rows_free(&found);
 	return (on);
 }
@@ -179,15 +203,18 @@ is_chosen(const struct verb *v, const struct connection *c, const struct choice 
 	return (choice->target != NULL ? is_on(c, choice->target) : c->visitor.role == ROLE_ENGINEER);
 }
 
-/* A leaf for each of them; gives how many. */
+/* A leaf for each of them, and the order in their row, so that it outlives this process; gives how many. */
 static int
-ends_note(struct verb *v, const struct choice *choice, const char *why)
+ends_note(struct verb *v, const struct choice *choice, const char *why, const char *text)
 {
 	struct policy *p = v->policy;
 	int n = 0;
 
 	for (struct connection *c = p->connections; c != NULL; c = c->next)
 		if (is_chosen(v, c, choice)) {
+			c->visitor.cut_at = clock_wall_ms();
+			TEXT_COPY(c->visitor.cut_why, text);
+			must(p, visitor_set(p->store, &c->visitor));
 			verb_changed(v, event_note(p, &(struct happening){.type = EVENT_SESSION_END_ORDERED,
 			                                  .who = v->who.login,
 			                                  .about = c->visitor.person,
@@ -211,8 +238,11 @@ verb_end_sessions(struct verb *v)
 
 	if (VERB_TEXT(v, "--why", why) == -1 || choice_read(v, &choice) == -1 || verb_is_fresh(v) == -1)
 		return;
+	(void)snprintf(
+	    line, sizeof(line), "%s ended the session%s%s", v->who.login, why[0] == '\0' ? "" : ": ", why);
+	text_clean(text, sizeof(text), bytes_text(line));
 	policy_begin(p);
-	if ((n = ends_note(v, &choice, why)) == 0) {
+	if ((n = ends_note(v, &choice, why, text)) == 0) {
 		store_rollback(p->store);
 		verb_refuse(v, REASON_NOT_FOUND, "nobody of that kind is in; see: sessions");
 		return;
@@ -223,9 +253,6 @@ verb_end_sessions(struct verb *v)
 		text_add(&v->out, "%d session%s cut off; a window that is open stays so until: revoke NO\n", n,
 		    n == 1 ? " is" : "s are");
 	verb_commit(v);
-	(void)snprintf(
-	    line, sizeof(line), "%s ended the session%s%s", v->who.login, why[0] == '\0' ? "" : ": ", why);
-	text_clean(text, sizeof(text), bytes_text(line));
 	for (struct connection *c = p->connections; c != NULL; c = c->next)
 		if (is_chosen(v, c, &choice))
 			connection_cut(c, REASON_ENDED_BY_MANAGER, text);

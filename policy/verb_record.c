@@ -70,29 +70,81 @@ is_or_any(const char *wanted, const char *is)
 	return (wanted == NULL || strcmp(wanted, is) == 0);
 }
 
+/* The least number of a recording that began at `since` or later; one above all when there is none. */
+static int64_t
+number_since(struct policy *p, int64_t since)
+{
+	int64_t number = INT64_MAX;
+	struct rows found;
+
+	if (must(p, store_list(p->store, QUERY_STREAM_FIRST_SINCE, &found, ARG_INT(since))) == 1)
+		number = rows_at(&found, stream, 0)->number;
+	rows_free(&found);
+	return (number);
+}
+
+/* Those with a number from `least` to below `before`, newest first, by whichever option narrows them most. */
+static void
+recordings_find(struct verb *v, int64_t least, int64_t before, struct rows *found)
+{
+	const char *by[] = {call_value(&v->call, "--person"), call_value(&v->call, "--target"),
+	    call_value(&v->call, "--vendor"), v->who.vendor[0] == '\0' ? NULL : v->who.vendor};
+	static const enum query queries[] = {QUERY_STREAMS_OF_PERSON_BEFORE, QUERY_STREAMS_OF_TARGET_BEFORE,
+	    QUERY_STREAMS_OF_VENDOR_BEFORE, QUERY_STREAMS_OF_VENDOR_BEFORE};
+	struct store *s = v->policy->store;
+
+	for (size_t i = 0; i < sizeof(by) / sizeof(by[0]); i++)
+		if (by[i] != NULL) {
+			must(v->policy, store_list(s, queries[i], found, ARG_TEXT(by[i]), ARG_INT(least),
+			                    ARG_INT(before), ARG_INT(VERB_PAGE)));
+			return;
+		}
+	must(v->policy,
+	    store_list(s, QUERY_STREAMS_BEFORE, found, ARG_INT(least), ARG_INT(before), ARG_INT(VERB_PAGE)));
+}
+
+static int
+recording_is_wanted(const struct verb *v, const struct stream *r, int64_t since)
+{
+	const struct call *c = &v->call;
+
+	return (r->began_at >= since && is_or_any(call_value(c, "--vendor"), r->vendor) &&
+	        is_or_any(call_value(c, "--person"), r->person) &&
+	        is_or_any(call_value(c, "--target"), r->target) && verb_may_see(v, r->vendor));
+}
+
 void
 verb_recordings(struct verb *v)
 {
-	const struct call *c = &v->call;
+	struct stream *page;
+	int64_t since = 0, before, least;
 	struct sheet *s;
 	struct rows found;
-	int64_t since = 0;
+	size_t n = 0, got;
 
-	if (verb_since(v, "--since", &since) == -1)
+	if (verb_since(v, "--since", &since) == -1 || verb_before(v, &before) == -1)
 		return;
+	if ((page = calloc(VERB_PAGE + 1, sizeof(*page))) == NULL)
+		log_fatal("out of memory");
+	least = since == 0 ? 0 : number_since(v->policy, since);
+	do {
+		recordings_find(v, least, before, &found);
+		got = found.count;
+		for (size_t i = 0; i < got && n <= VERB_PAGE; i++) {
+			before = rows_at(&found, stream, i)->number;
+			if (recording_is_wanted(v, rows_at(&found, stream, i), since))
+				page[n++] = *rows_at(&found, stream, i);
+		}
+		rows_free(&found);
+	} while (got == VERB_PAGE && n <= VERB_PAGE);
+	if (n > VERB_PAGE)
+		verb_older(v, "recordings", page[--n - 1].number);
 	s = sheet_new();
-	must(v->policy, store_list_all(v->policy->store, QUERY_STREAMS_ENTERED, &found));
-	for (size_t i = 0; i < found.count; i++) {
-		const struct stream *r = rows_at(&found, stream, i);
-
-		if (r->began_at >= since && is_or_any(call_value(c, "--vendor"), r->vendor) &&
-		    is_or_any(call_value(c, "--person"), r->person) &&
-		    is_or_any(call_value(c, "--target"), r->target) && verb_may_see(v, r->vendor))
-			recording_row(v, s, r);
-	}
+	while (n-- > 0)
+		recording_row(v, s, &page[n]);
 	sheet_table(s, v->form, v->columns, "there is no such recording", &v->out);
-	rows_free(&found);
 	sheet_free(s);
+	free(page);
 }
 
 /* ---- which ---- */
@@ -115,13 +167,15 @@ find_by_number(struct verb *v, const char *word, struct stream *r)
 static int
 find_by_prefix(struct verb *v, const char *word, struct stream *r)
 {
+	char beyond[ID_DIGITS + 2];
 	struct rows found;
-	int n = 0;
+	int n;
 
-	must(v->policy, store_list_all(v->policy->store, QUERY_STREAMS_ENTERED, &found));
-	for (size_t i = 0; i < found.count; i++)
-		if (strncmp(rows_at(&found, stream, i)->id, word, strlen(word)) == 0 && n++ == 0)
-			*r = *rows_at(&found, stream, i);
+	(void)snprintf(beyond, sizeof(beyond), "%sg", word); /* after every digit */
+	n = must(
+	    v->policy, store_list(v->policy->store, QUERY_STREAMS_OF_ID, &found, ARG_TEXT(word), ARG_TEXT(beyond)));
+	if (n > 0)
+		*r = *rows_at(&found, stream, 0);
 	rows_free(&found);
 	return (n);
 }
@@ -287,21 +341,23 @@ recordings_since(struct verb *v, int64_t since)
 {
 	json_t *ids = json_or_die(json_array());
 	struct rows found;
+	int many;
 
-	must(v->policy, store_list_all(v->policy->store, QUERY_STREAMS_ENTERED, &found));
+	must(v->policy, store_list(v->policy->store, QUERY_STREAMS_SINCE, &found, ARG_INT(since > 0 ? since : 1),
+	                    ARG_INT(VERIFY_MOST + 1)));
 	for (size_t i = 0; i < found.count; i++)
-		if (rows_at(&found, stream, i)->began_at >= since &&
-		    verb_may_see(v, rows_at(&found, stream, i)->vendor) &&
+		if (verb_may_see(v, rows_at(&found, stream, i)->vendor) &&
 		    json_array_append_new(ids, json_string(rows_at(&found, stream, i)->id)) == -1)
 			log_fatal("out of memory");
+	many = found.count > VERIFY_MOST;
 	rows_free(&found);
-	if (json_array_size(ids) > 0 && json_array_size(ids) <= VERIFY_MOST)
+	if (json_array_size(ids) > 0 && !many)
 		return (ids);
-	if (json_array_size(ids) == 0)
+	if (!many)
 		verb_refuse(v, REASON_NOT_FOUND, "there is no such recording");
 	else
-		verb_refuse(v, REASON_LIMIT, "%zu recordings are too many at once; narrow it with --since",
-		    json_array_size(ids));
+		verb_refuse(v, REASON_LIMIT, "more than %d recordings are too many at once; narrow it with --since",
+		    VERIFY_MOST);
 	json_decref(ids);
 	return (NULL);
 }

@@ -256,37 +256,45 @@ verb_withdraw(struct verb *v)
 
 /* ---- requests ---- */
 
-static int
-request_is_listed(struct verb *v, const struct request *r, int64_t since)
+/* The newest below `before`, newest first; one more than is shown, when there are more. */
+static void
+requests_find(struct verb *v, int64_t since, int64_t before, struct rows *found)
 {
-	struct grant g;
+	struct policy *p = v->policy;
+	const char *vendor = v->who.vendor;
 
-	if (!verb_may_see(v, r->vendor))
-		return (0);
-	if (r->state == STATE_ASKED || r->asked_at >= since || r->decided_at >= since)
-		return (1);
-	(void)request_state(v->policy, r, &g);
-	return (g.id != 0 && (g.state == STATE_OPEN || g.state == STATE_SCHEDULED));
+	if (since != 0)
+		must(p, store_list(p->store, QUERY_REQUESTS_LATELY, found, ARG_INT(before), ARG_INT(STATE_ASKED),
+		            ARG_INT(since), ARG_INT(STATE_SCHEDULED), ARG_INT(STATE_OPEN), ARG_TEXT(vendor),
+		            ARG_INT(VERB_PAGE + 1)));
+	else if (vendor[0] != '\0')
+		must(p, store_list(p->store, QUERY_REQUESTS_OF_VENDOR_BEFORE, found, ARG_TEXT(vendor),
+		            ARG_INT(before), ARG_INT(VERB_PAGE + 1)));
+	else
+		must(
+		    p, store_list(p->store, QUERY_REQUESTS_BEFORE, found, ARG_INT(before), ARG_INT(VERB_PAGE + 1)));
 }
 
 void
-requests_list(struct verb *v, int64_t since)
+requests_list(struct verb *v, int64_t since, int64_t before)
 {
 	struct sheet *s = sheet_new();
 	struct rows found;
 	int waiting = 0;
+	size_t n;
 
-	must(v->policy, store_list_all(v->policy->store, QUERY_REQUESTS_ALL, &found));
-	for (size_t i = 0; i < found.count; i++) {
-		const struct request *r = rows_at(&found, request, i);
-
-		if (!request_is_listed(v, r, since))
-			continue;
-		request_row(v->policy, s, r);
-		waiting += r->state == STATE_ASKED;
+	requests_find(v, since, before, &found);
+	if ((n = found.count) > VERB_PAGE)
+		verb_older(v, since == 0 ? "requests --all" : "requests",
+		    rows_at(&found, request, --n - 1)->id); /* the page's first */
+	while (n-- > 0) {
+		request_row(v->policy, s, rows_at(&found, request, n));
+		waiting += rows_at(&found, request, n)->state == STATE_ASKED;
 	}
 	sheet_table(s, v->form, v->columns,
-	    since == 0 ? "nobody has asked for anything yet" : "nobody waits, and nothing was decided within a day",
+	    before != INT64_MAX ? "there are no older ones"
+	    : since == 0        ? "nobody has asked for anything yet"
+	                        : "nobody waits, and nothing was decided within a day",
 	    &v->out);
 	if (v->form == SHEET_TEXT && waiting > 0 && v->who.role == ROLE_MANAGER)
 		text_add(&v->out,
@@ -302,5 +310,9 @@ requests_list(struct verb *v, int64_t since)
 void
 verb_requests(struct verb *v)
 {
-	requests_list(v, call_value(&v->call, "--all") != NULL ? 0 : clock_wall_ms() - REQUESTS_LATELY_MS);
+	int64_t before;
+
+	if (verb_before(v, &before) == 0)
+		requests_list(
+		    v, call_value(&v->call, "--all") != NULL ? 0 : clock_wall_ms() - REQUESTS_LATELY_MS, before);
 }

@@ -113,6 +113,27 @@ verb_text(struct verb *v, const char *option, char *to, size_t size)
 	return (0);
 }
 
+/* ---- pages ---- */
+
+int
+verb_before(struct verb *v, int64_t *before)
+{
+	const char *value = call_value(&v->call, "--before");
+
+	*before = INT64_MAX;
+	if (value == NULL || number_parse(value, before) == 0)
+		return (0);
+	verb_usage(v, "--before %.64s: a number out of the list", value);
+	return (-1);
+}
+
+void
+verb_older(struct verb *v, const char *what, int64_t before)
+{
+	text_add(&v->err, "lodge: the newest %d of them; older ones: %s --before %lld\n", VERB_PAGE, what,
+	    (long long)before);
+}
+
 /* ---- requests ---- */
 
 int
@@ -164,7 +185,7 @@ deciders_print(struct policy *p, const struct request *r, char *text, size_t siz
 	size_t n = 0;
 
 	text[0] = '\0';
-	must(p, store_list_all(p->store, QUERY_PERSONS, &found));
+	must(p, store_list(p->store, QUERY_PERSONS_OF_ROLE, &found, ARG_INT(ROLE_MANAGER)));
 	for (size_t i = 0; i < found.count && n < size; i++) {
 		const struct person *w = rows_at(&found, person, i);
 		struct vendor vendor = {.suspended = 0};

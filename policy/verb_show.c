@@ -354,8 +354,8 @@ rows_what(struct policy *p, struct sheet *s, const struct request *r, const stru
 	may_print(can, forwards, may);
 	sheet_shown(s, "", "May", "", may);
 	may_put(s, can, forwards);
-	sheet_text(s, "why", "Why", r->why[0] == '\0' ? "-" : r->why);
-	sheet_text(s, "ticket", "Ticket", r->ticket[0] == '\0' ? "-" : r->ticket);
+	sheet_shown(s, "why", "Why", r->why, r->why[0] == '\0' ? "-" : r->why);
+	sheet_shown(s, "ticket", "Ticket", r->ticket, r->ticket[0] == '\0' ? "-" : r->ticket);
 }
 
 static void

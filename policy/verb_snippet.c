@@ -13,6 +13,7 @@ struct snippet {
 	struct verb *verb;
 	struct sheet *sheet;
 	char machine[256]; /* this machine's own name */
+	struct rows live;  /* the person's windows */
 };
 
 struct block {
@@ -79,23 +80,20 @@ comment_put(struct snippet *s, const char *words)
 
 /* The account as which they come: of a window that they have, else of their last visit, else the target's first. */
 static void
-account_usual(struct verb *v, const struct target *t, char account[ROW_NAME])
+account_usual(const struct snippet *s, const struct target *t, char account[ROW_NAME])
 {
-	struct policy *p = v->policy;
+	struct policy *p = s->verb->policy;
 	struct rows found;
 	char wanted[ROW_NAME] = "";
 
-	must(p, store_list(
-	            p->store, QUERY_STREAM_LAST_OF_PERSON_ON, &found, ARG_TEXT(v->who.login), ARG_TEXT(t->name)));
+	must(p, store_list(p->store, QUERY_STREAM_LAST_OF_PERSON_ON, &found, ARG_TEXT(s->verb->who.login),
+	            ARG_TEXT(t->name)));
 	if (found.count > 0)
 		TEXT_COPY(wanted, rows_at(&found, stream, 0)->account);
 	rows_free(&found);
-	must(p, store_list(p->store, QUERY_GRANTS_OF_PERSON_LIVE, &found, ARG_TEXT(v->who.login),
-	            ARG_INT(STATE_SCHEDULED), ARG_INT(STATE_OPEN)));
-	for (size_t i = found.count; i-- > 0;)
-		if (strcmp(rows_at(&found, grant, i)->target, t->name) == 0)
-			TEXT_COPY(wanted, rows_at(&found, grant, i)->account);
-	rows_free(&found);
+	for (size_t i = s->live.count; i-- > 0;)
+		if (strcmp(rows_at(&s->live, grant, i)->target, t->name) == 0)
+			TEXT_COPY(wanted, rows_at(&s->live, grant, i)->account);
 	if (account_resolve(t->accounts, wanted, account) == -1 && account_resolve(t->accounts, "", account) == -1)
 		account[0] = '\0';
 }
@@ -117,7 +115,7 @@ target_put(struct snippet *s, const struct target *t, int is_jump)
 {
 	char account[ROW_NAME], user[USER_TEXT], host[ROW_NAME + 8];
 
-	account_usual(s->verb, t, account);
+	account_usual(s, t, account);
 	user_print(s->verb->who.login, t, account, user);
 	(void)snprintf(host, sizeof(host), "%s%s", t->name, is_jump ? "-jump" : "");
 	block_put(s, is_jump ? &(struct block){"jump", host, t->name, account, "lodge", 0}
@@ -133,7 +131,7 @@ windows_put(struct snippet *s, const struct target *t)
 
 	if (s->verb->form != SHEET_TEXT)
 		return;
-	account_usual(s->verb, t, account);
+	account_usual(s, t, account);
 	user_print(s->verb->who.login, t, account, user);
 	text_add(&s->verb->out,
 	    "\n# PuTTY: Host Name %s, Port %lld; Connection, Data: Auto-login username %s\n"
@@ -190,6 +188,8 @@ verb_snippet(struct verb *v)
 	block_put(&s, &(struct block){"gateway", "lodge", s.machine, v->connection == NULL ? "" : v->who.login, "",
 	                  v->policy->set.port});
 	must(v->policy, store_list_all(v->policy->store, QUERY_TARGETS, &targets));
+	must(v->policy, store_list(v->policy->store, QUERY_GRANTS_OF_PERSON_LIVE, &s.live, ARG_TEXT(v->who.login),
+	                    ARG_INT(STATE_SCHEDULED), ARG_INT(STATE_OPEN)));
 	if (v->who.role == ROLE_ENGINEER)
 		targets_put(&s, &targets);
 	else
@@ -197,5 +197,6 @@ verb_snippet(struct verb *v)
 	if (v->form == SHEET_JSON)
 		sheet_table(s.sheet, SHEET_JSON, 0, "", &v->out);
 	rows_free(&targets);
+	rows_free(&s.live);
 	sheet_free(s.sheet);
 }

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/secret.h"
+#include "facts.h"
 #include "fresh.h"
 #include "readings.h"
 #include "target_scan.h"
@@ -279,6 +280,33 @@ menu_stands_in(struct verb *v)
 	return (-1);
 }
 
+/*
+ * Over ssh they speak as who they were at the login: may they still come, and are they that?  (control.c asks at each verb.)
+ * Whoever is cut off has two seconds before gateway kills the session's process.  Nonzero: no, and that was said.
+ */
+static int
+speaker_is_over(struct verb *v)
+{
+	char text[DECIDE_TEXT] = "";
+	struct facts_held h;
+	enum reason reason;
+
+	if (v->connection == NULL)
+		return (0);
+	facts_load(v->policy, &h, v->who.login, "", "");
+	h.facts.source = v->connection->source;
+	reason = decide_person(&h.facts, text);
+	if (reason == REASON_NONE &&
+	    (h.person.role != v->who.role || strcmp(h.person.vendor, v->who.vendor) != 0)) {
+		reason = REASON_ENDED_BY_MANAGER;
+		text[0] = '\0';
+	}
+	facts_free(&h);
+	if (reason != REASON_NONE)
+		verb_refuse_noted(v, reason, 0, text);
+	return (reason != REASON_NONE);
+}
+
 static void
 verb_carry_out(struct verb *v, struct bytes from, enum words_kind kind)
 {
@@ -299,6 +327,8 @@ verb_carry_out(struct verb *v, struct bytes from, enum words_kind kind)
 		verb_refuse_noted(v, REASON_ROLE, 0, "");
 		return;
 	}
+	if (speaker_is_over(v))
+		return;
 	zone_set(v);
 	handlers[v->call.command](v);
 	zone_reset(v);
@@ -308,6 +338,8 @@ void
 verb_resume(struct verb *v)
 {
 	v->waits_for_code = 0;
+	if (speaker_is_over(v))
+		return;
 	zone_set(v);
 	handlers[v->call.command](v);
 	zone_reset(v);

@@ -97,6 +97,8 @@ visits_link(struct policy *p, uint64_t conn, const char *source, uint16_t port, 
 	for (struct question *q = c->questions; q != NULL; q = q->next)
 		q->told_waiting = q->told_yes = 0;
 	walks_session_anew(c);
+	if (c->visitor.cut_at != 0) /* who ordered it was told so: it holds, though policy died over it */
+		connection_cut(c, REASON_ENDED_BY_MANAGER, c->visitor.cut_why);
 	policy_advance(p);
 }
 
@@ -178,24 +180,12 @@ visitor_end(struct policy *p, struct visitor *v, enum reason reason)
 	    .session = v->number};
 	struct rows found;
 
-	must(p, store_list(p->store, QUERY_STREAMS_OF_CONN, &found, ARG_INT(v->conn)));
-	for (size_t i = 0; i < found.count; i++) {
-		struct stream *row = rows_at(&found, stream, i);
-
-		if (row->state == STREAM_STATE_ALLOWED || row->state == STREAM_STATE_BEGUN)
-			stream_end(p, row, reason, clock_wall_ms(), "");
-	}
+	must(p, store_list(p->store, QUERY_STREAMS_OF_CONN_LIVE, &found, ARG_INT(v->conn),
+	            ARG_INT(STREAM_STATE_ALLOWED), ARG_INT(STREAM_STATE_BEGUN)));
+	for (size_t i = 0; i < found.count; i++)
+		stream_end(p, rows_at(&found, stream, i), reason, clock_wall_ms(), "");
 	rows_free(&found);
-	must(p, store_list(p->store, QUERY_ASKINGS_OF_CONN, &found, ARG_INT(v->conn)));
-	for (size_t i = 0; i < found.count; i++) {
-		struct asking *a = rows_at(&found, asking, i);
-
-		if (a->state == ASKING_WAITING || a->state == ASKING_NEW) {
-			a->state = ASKING_LEFT;
-			must(p, asking_set(p->store, a));
-		}
-	}
-	rows_free(&found);
+	must(p, answers_forget(p->store, v->conn));
 	v->ended_at = clock_wall_ms();
 	v->reason = (int64_t)reason;
 	must(p, visitor_set(p->store, v));
@@ -205,11 +195,9 @@ visitor_end(struct policy *p, struct visitor *v, enum reason reason)
 void
 on_session_gone(struct policy *p, const struct msg_session_gone *m)
 {
-	struct connection *c = connection_find(p, m->conn);
+	struct connection *c = connection_make(p, m->conn); /* it may have gone while policy was away */
 	enum reason reason = m->status == 0 ? REASON_LEFT : REASON_SESSION_DIED;
 
-	if (c == NULL)
-		return;
 	if (c->visitor.number != 0 && c->visitor.ended_at == 0) {
 		policy_begin(p);
 		visitor_end(p, &c->visitor, reason);

@@ -8,6 +8,7 @@
 #include "asks.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "graces.h"
 #include "contract/algorithms.h"
 #include "outbox.h"
 #include "targets.h"
@@ -174,13 +175,12 @@ walks_load(struct connection *c)
 	struct policy *p = c->policy;
 	struct rows found;
 
-	must(p, store_list(p->store, QUERY_STREAMS_OF_CONN, &found, ARG_INT((int64_t)c->conn)));
+	must(p, store_list(p->store, QUERY_STREAMS_OF_CONN_LIVE, &found, ARG_INT((int64_t)c->conn),
+	            ARG_INT(STREAM_STATE_ALLOWED), ARG_INT(STREAM_STATE_BEGUN)));
 	for (size_t i = 0; i < found.count; i++) {
 		const struct stream *row = rows_at(&found, stream, i);
 		struct grant g = {.id = row->grant};
 
-		if (row->state != STREAM_STATE_ALLOWED && row->state != STREAM_STATE_BEGUN)
-			continue;
 		if (must(p, grant_get(p->store, &g)) == 0)
 			abort();
 		walk_add(c, row);
@@ -296,8 +296,7 @@ auth_tell(struct connection *c, struct walk *w, const struct stream *row, const 
 	(void)must(c->policy, target_get(c->policy->store, &t));
 	peer_post(c->policy->auth, CERTIFY, certify, .conn = c->conn, .stream = w->stream,
 	    .grant = (uint64_t)w->grant, .target = bytes_text(row->target), .account = bytes_text(row->account),
-	    .ends_wall_ms = g->ends_at, .capabilities = (uint32_t)g->capabilities,
-	    .how = (uint8_t)target_login(&t),
+	    .ends_wall_ms = g->ends_at, .capabilities = (uint32_t)g->capabilities, .how = (uint8_t)target_login(&t),
 	    .sha1 = (uint8_t)algorithm_list_has(bytes_text(t.legacy), bytes_text("ssh-rsa")));
 	w->auth = STEP_TOLD;
 }
@@ -572,7 +571,7 @@ person_has_open(struct policy *p, const char *login)
 {
 	struct rows found;
 	int n = must(p, store_list(p->store, QUERY_GRANTS_OF_PERSON_LIVE, &found, ARG_TEXT(login),
-	                    ARG_INT(STATE_SCHEDULED), ARG_INT(STATE_OPEN)));
+	                    ARG_INT(STATE_OPEN), ARG_INT(STATE_OPEN)));
 
 	rows_free(&found);
 	return (n > 0);
@@ -614,7 +613,7 @@ grant_cut(struct policy *p, const struct grant *g, enum reason reason, const cha
 		c->cut = 1;
 	}
 	if (!person_has_open(p, g->person))
-		peer_post(p->auth, GRACE_CAP, grace_cap, .login = bytes_text(g->person));
+		grace_end(p, g->person);
 }
 
 void

@@ -461,13 +461,14 @@ on_denied(struct credential *c, const char *what_it_does)
 	c->state = CREDENTIAL_OUT;
 }
 
-static void
-on_lost(struct credential *c)
+void
+credential_lost(struct credential *c)
 {
 	if (c->state == CREDENTIAL_OUT) /* we gave it up ourselves */
 		return;
-	snprintf(c->text, sizeof(c->text), "%s ended the connection at the sight of %s", c->visit->target,
-	    c->kind->what);
+	if (c->state == CREDENTIAL_SHOWN)
+		snprintf(c->text, sizeof(c->text), "%s ended the connection at the sight of %s", c->visit->target,
+		    c->kind->what);
 	out(c, REASON_TARGET_LOGIN, NULL);
 }
 
@@ -498,7 +499,7 @@ credential_turn(struct credential *c)
 		on_denied(c, "wants more than");
 		break;
 	default:
-		on_lost(c);
+		credential_lost(c);
 		break;
 	}
 	if (c->state != CREDENTIAL_SHOWN && c->state != CREDENTIAL_ASKED)

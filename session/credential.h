@@ -28,6 +28,8 @@ void credential_ask_again(struct credential *c);
 
 /* Goes on with the target, without waiting. */
 enum credential_state credential_turn(struct credential *c);
+/* The target is gone: OUT. */
+void credential_lost(struct credential *c);
 /* When OUT: why, and the engineer's words ("": the reason's own). */
 enum reason credential_reason(const struct credential *c);
 const char *credential_text(const struct credential *c);

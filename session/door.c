@@ -188,7 +188,7 @@ door_free(struct door *d, const char *farewell)
 	if (d->bind != NULL)
 		ssh_bind_free(d->bind);
 	login_free(d->login);
-	inner_login_free(d->inner);
+	inner_login_free(d);
 	nest_free(d->nest);
 	free(d);
 }

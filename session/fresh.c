@@ -106,6 +106,12 @@ fresh_on_prompts(struct session *s, const struct msg_prompts *m)
 	return (1);
 }
 
+void
+fresh_unanswered(struct session *s, uint32_t ask)
+{
+	peer_post(s->auth, ANSWERS, answers, .ask = ask, .count = 0, .answers = bytes_of(NULL, 0));
+}
+
 /* ---- what is typed ---- */
 
 /* Nobody is there to answer: what is left is answered with nothing. */

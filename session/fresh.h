@@ -14,6 +14,8 @@ struct fresh;
 
 /* auth's PROMPTS: 1 when they were for a verb. */
 int fresh_on_prompts(struct session *s, const struct msg_prompts *m);
+/* auth's question is for somebody who has left: nothing is answered, so that it goes on to the next. */
+void fresh_unanswered(struct session *s, uint32_t ask);
 /* A turn of a channel that is asked; 1 when something moved. */
 int fresh_turn(struct channel *c);
 void fresh_free(struct fresh *f); /* wipes; NULL is fine */

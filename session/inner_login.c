@@ -1,6 +1,7 @@
 #include "inner_login.h"
 
 #include "base/log.h"
+#include "fresh.h"
 #include "login.h"
 #include "prompts.h"
 #include "text.h"
@@ -36,10 +37,14 @@ message_drop(struct inner_login *l)
 }
 
 void
-inner_login_free(struct inner_login *l)
+inner_login_free(struct door *d)
 {
+	struct inner_login *l = d->inner;
+
 	if (l == NULL)
 		return;
+	if (l->state == INNER_PROMPTED)
+		fresh_unanswered(d->session, l->ask);
 	message_drop(l);
 	prompts_free(&l->prompts);
 	free(l);

@@ -10,7 +10,7 @@
 struct inner_login;
 
 struct inner_login *inner_login_new(void); /* NULL: no memory */
-void inner_login_free(struct inner_login *l);
+void inner_login_free(struct door *d);     /* what it was asked last is answered with nothing */
 
 /* A message of the inner client's about logging in, given. */
 void inner_login_try(struct door *d, ssh_message m);

@@ -14,7 +14,10 @@ passwd_hear(struct passwd *p, struct bytes said)
 	return (len);
 }
 
-/* Of the words of passwd on Linux (shadow, PAM), busybox, the BSDs and Solaris; the first that stands in the question. */
+/*
+ * Of the words of passwd on Linux (shadow, PAM), busybox, the BSDs and Solaris; the first that stands in the question.
+ * Some program that is no passwd, and runs in its place, asks for new and old things too: but for no password.
+ */
 static const struct {
 	const char *word;
 	enum passwd_question is;
@@ -50,7 +53,8 @@ passwd_asks(const struct passwd *p)
 		line[n++] = (char)tolower((unsigned char)p->said[from]);
 	line[n] = '\0';
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (strstr(line, words[i].word) != NULL)
+		if (strstr(line, words[i].word) != NULL &&
+		    (words[i].is == PASSWD_AGAIN || strstr(line, "pass") != NULL))
 			return (words[i].is);
 	return (strstr(line, "password") != NULL && !p->given[PASSWD_OLD] ? PASSWD_OLD : PASSWD_NONE);
 }

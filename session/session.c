@@ -224,8 +224,12 @@ on_auth(struct peer *p, struct message *m, void *ctx)
 		renewal_on_auth(s, m);
 		break;
 	case MSG_PROMPTS:
-		if (!fresh_on_prompts(s, &m->prompts) && !inner_login_on_prompts(s, &m->prompts))
-			login_on_auth(s, m);
+		if (!fresh_on_prompts(s, &m->prompts) && !inner_login_on_prompts(s, &m->prompts)) {
+			if (s->state == SESSION_OPEN) /* whoever it was for has left meanwhile */
+				fresh_unanswered(s, m->prompts.ask);
+			else
+				login_on_auth(s, m);
+		}
 		session_wake(s);
 		break;
 	default:

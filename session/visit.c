@@ -361,6 +361,20 @@ exchange_lost(struct visit *v)
 	visit_end(v, REASON_UNREACHABLE, text);
 }
 
+/* Its words outlive it. */
+static void
+login_refused(struct visit *v)
+{
+	enum reason reason = credential_reason(v->credential);
+	char text[512];
+
+	snprintf(text, sizeof(text), "%s", credential_text(v->credential));
+	if (host_keys_differ(&v->host_keys))
+		host_key_refuse(v);
+	else
+		visit_end(v, reason, text);
+}
+
 /* Why the leg is gone, in the state it had. */
 static void
 leg_lost(struct visit *v)
@@ -374,7 +388,8 @@ leg_lost(struct visit *v)
 		exchange_lost(v);
 		break;
 	case VISIT_LOGIN:
-		visit_end(v, REASON_TARGET_LOGIN, NULL);
+		credential_lost(v->credential);
+		login_refused(v);
 		break;
 	case VISIT_ROTATING:
 		visit_end(v, v->reason, NULL);
@@ -429,20 +444,6 @@ login_done(struct visit *v)
 	visit_tell(v, VISIT_OPENED, NULL);
 }
 
-/* Its words outlive it. */
-static void
-login_refused(struct visit *v)
-{
-	enum reason reason = credential_reason(v->credential);
-	char text[512];
-
-	snprintf(text, sizeof(text), "%s", credential_text(v->credential));
-	if (host_keys_differ(&v->host_keys))
-		host_key_refuse(v);
-	else
-		visit_end(v, reason, text);
-}
-
 static int
 login_step(struct visit *v)
 {
@@ -486,7 +487,10 @@ visit_turn(struct visit *v)
 	if (v->state == VISIT_LOGIN && !v->leg.over)
 		moved |= login_step(v);
 	if (v->state == VISIT_ROTATING && renewal_turn(v->renewal)) {
-		visit_end(v, v->reason, NULL);
+		if (v->leg.over)
+			leg_lost(v); /* perhaps for its host key */
+		else
+			visit_end(v, v->reason, NULL);
 		return (1);
 	}
 	if (v->state != VISIT_OVER)

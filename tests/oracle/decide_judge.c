@@ -1,18 +1,17 @@
 /*
  * Policy's decide as a filter: facts as JSON on standard input, one case a line; on standard output what decide,
  * decide_explain, decide_person and decide_answer make of them, a line each.  Nothing is judged here: that is
- * oracle.py's.  What stands in a case and has no column of that name ends the program, so that no case means less than
- * it says.
+ * oracle.py's.
  */
 #include <err.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "decide.h"
+#include "rows_json.h"
 
-/* A case, and the rows that its facts point to: each list exactly as long as it is, so that a step past it is seen. */
+/* A case, and the rows that its facts point to. */
 struct example {
 	struct facts facts;
 	struct person *person;
@@ -21,112 +20,6 @@ struct example {
 	struct grant *grants;
 	struct request *pending;
 };
-
-static void *
-rows_new(size_t count, size_t size)
-{
-	void *rows = calloc(count, size);
-
-	if (rows == NULL)
-		err(1, "calloc");
-	return (rows);
-}
-
-static int64_t
-number_of(const json_t *object, const char *name, size_t *seen)
-{
-	const json_t *value = json_object_get(object, name);
-
-	if (value == NULL)
-		return (0);
-	if (!json_is_integer(value))
-		errx(1, "%s is no number", name);
-	++*seen;
-	return (json_integer_value(value));
-}
-
-static const char *
-text_of(const json_t *object, const char *name, size_t *seen)
-{
-	const json_t *value = json_object_get(object, name);
-
-	if (value == NULL)
-		return ("");
-	if (!json_is_string(value))
-		errx(1, "%s is no text", name);
-	++*seen;
-	return (json_string_value(value));
-}
-
-static void
-text_put(char *to, size_t size, const json_t *object, const char *name, size_t *seen)
-{
-	const char *text = text_of(object, name, seen);
-
-	if (strlen(text) >= size)
-		errx(1, "%s is too long", name);
-	memcpy(to, text, strlen(text) + 1);
-}
-
-static void
-all_seen(const json_t *object, size_t seen, const char *what)
-{
-	if (json_object_size(object) != seen)
-		errx(1, "a %s has a column that it has not", what);
-}
-
-/* ROW_read(from, to): the columns of one row, as rows.h lists them. */
-#define READ_TEXT(field, size) text_put(to->field, sizeof(to->field), from, #field, &seen);
-#define READ_INT(field) to->field = number_of(from, #field, &seen);
-#define READ_ROW(name, COLUMNS)                                      \
-	static void name##_read(const json_t *from, struct name *to) \
-	{                                                            \
-		size_t seen = 0;                                     \
-                                                                     \
-		COLUMNS(READ_INT, READ_TEXT, READ_INT)               \
-		all_seen(from, seen, #name);                         \
-	}
-READ_ROW(person, PERSON_COLUMNS)
-READ_ROW(vendor, VENDOR_COLUMNS)
-READ_ROW(target, TARGET_COLUMNS)
-READ_ROW(grant, GRANT_COLUMNS)
-READ_ROW(request, REQUEST_COLUMNS)
-
-/* One row, or none where there is none; and all of a list. */
-#define GIVE_ROWS(name)                                                                        \
-	static struct name *name##_give(const json_t *object, const char *field, size_t *seen) \
-	{                                                                                      \
-		const json_t *from = json_object_get(object, field);                           \
-		struct name *row;                                                              \
-                                                                                               \
-		if (from == NULL)                                                              \
-			return (NULL);                                                         \
-		++*seen;                                                                       \
-		row = rows_new(1, sizeof(*row));                                               \
-		name##_read(from, row);                                                        \
-		return (row);                                                                  \
-	}
-#define GIVE_LIST(name)                                                                                       \
-	static struct name *name##_list(const json_t *object, const char *field, size_t *count, size_t *seen) \
-	{                                                                                                     \
-		const json_t *from = json_object_get(object, field);                                          \
-		struct name *rows;                                                                            \
-                                                                                                              \
-		*count = json_array_size(from);                                                               \
-		if (from == NULL || *count == 0)                                                              \
-			return (*seen += from != NULL, NULL);                                                 \
-		++*seen;                                                                                      \
-		rows = rows_new(*count, sizeof(*rows));                                                       \
-		for (size_t i = 0; i < *count; i++)                                                           \
-			name##_read(json_array_get(from, i), &rows[i]);                                       \
-		return (rows);                                                                                \
-	}
-GIVE_ROWS(person)
-GIVE_ROWS(vendor)
-GIVE_ROWS(target)
-GIVE_ROWS(request)
-GIVE_LIST(grant)
-GIVE_LIST(request)
 
 static struct need
 need_read(const json_t *object)
@@ -155,7 +48,7 @@ example_read(struct example *e, const json_t *from)
 	f->shelf = (enum shelf_state)number_of(from, "shelf", &seen);
 	f->source = text_of(from, "source", &seen);
 	f->fingerprint = text_of(from, "fingerprint", &seen);
-	f->code = (enum code_kind)number_of(from, "code", &seen);
+	f->code = code_of(number_of(from, "factors", &seen));
 	f->host_keys = (size_t)number_of(from, "host_keys", &seen);
 	f->account = text_of(from, "account", &seen);
 	f->patience = number_of(from, "waits", &seen) != 0 ? ASKER_WAITS : ASKER_LEAVES;
@@ -190,10 +83,23 @@ outcome_name(enum outcome o)
 	return ((size_t)o < sizeof(names) / sizeof(names[0]) ? names[o] : "?");
 }
 
+/* What decide_explain said: the rules' names with commas between, the failed ones with a "!" before. */
+struct said {
+	char rules[256];
+	size_t length;
+};
+
 static void
 on_rule(void *ctx, const char *rule, int passed, const char *seen)
 {
-	json_array_append_new(ctx, json_pack("[s, b, s]", rule, passed, seen));
+	struct said *s = ctx;
+
+	if (seen[0] == '\0')
+		errx(1, "the rule %s says nothing of what it saw", rule);
+	s->length += (size_t)snprintf(s->rules + s->length, sizeof(s->rules) - s->length, "%s%s%s",
+	    s->length == 0 ? "" : ",", passed ? "" : "!", rule);
+	if (s->length >= sizeof(s->rules))
+		errx(1, "too many rules");
 }
 
 static int
@@ -203,15 +109,15 @@ same(const struct verdict_made *a, const struct verdict_made *b)
 	        a->request == b->request && strcmp(a->text, b->text) == 0);
 }
 
+/* Of each grant: 1 when it is over, 2 when it is missed. */
 static json_t *
 windows_print(const struct facts *f)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < f->grant_count; i++)
-		json_array_append_new(
-		    list, json_pack("[b, b]", grant_is_over(&f->grants[i], f->wall_ms, f->boot_ms),
-		              grant_is_missed(&f->grants[i], f->wall_ms)));
+		json_array_append_new(list, json_integer(grant_is_over(&f->grants[i], f->wall_ms, f->boot_ms) |
+		                                         grant_is_missed(&f->grants[i], f->wall_ms) << 1));
 	return (list);
 }
 
@@ -220,18 +126,19 @@ static json_t *
 example_decide(const struct facts *f)
 {
 	struct verdict_made first, explained, again;
+	struct said said = {.length = 0};
 	char text[DECIDE_TEXT] = "";
-	json_t *rules = json_array(), *line;
 	enum reason person;
+	json_t *line;
 
 	first = decide(f);
-	explained = decide_explain(f, on_rule, rules);
+	explained = decide_explain(f, on_rule, &said);
 	again = decide(f);
 	person = decide_person(f, text);
-	line = json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:b, s:s, s:o}", "outcome", outcome_name(first.outcome),
+	line = json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:b, s:s, s:o}", "outcome", outcome_name(first.outcome),
 	    "reason", reason_code(first.reason), "text", first.text, "grant",
 	    (json_int_t)(first.grant != NULL ? first.grant->id : 0), "request",
-	    (json_int_t)(first.request != NULL ? first.request->id : 0), "rules", rules, "agree",
+	    (json_int_t)(first.request != NULL ? first.request->id : 0), "rules", said.rules, "agree",
 	    same(&first, &explained) && same(&first, &again), "person", reason_code(person), "windows",
 	    windows_print(f));
 	if (line == NULL)
@@ -278,14 +185,14 @@ main(void)
 	json_error_t error;
 	json_t *from, *made;
 
+	lines_begin();
 	while (getline(&line, &size, stdin) != -1) {
 		if ((from = json_loads(line, 0, &error)) == NULL)
 			errx(1, "%s", error.text);
 		made = line_decide(from);
 		json_dumpf(made, stdout, JSON_COMPACT);
 		putchar('\n');
-		json_decref(made);
-		json_decref(from);
+		lines_end();
 	}
 	free(line);
 	return (fflush(stdout) == 0 ? 0 : 1);

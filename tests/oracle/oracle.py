@@ -9,7 +9,7 @@ ENGINEER, MANAGER, AUDITOR, OPERATOR = 1, 2, 3, 4
 ASKED = 1
 SCHEDULED, OPEN = 6, 7
 DISK_CRITICAL = 2  # "free room below which no new session begins"
-CODE_EARLIER, CODE_NONE = 2, 3
+FACTOR_PAM, FACTOR_FRESH = 2, 32
 BY_PASSWORD = (3, 4)  # target.login: password, keyboard-interactive
 CLOCK_SLACK = 5000
 OPEN_REQUESTS = 20
@@ -24,6 +24,9 @@ class Verdict(NamedTuple):
     request: int = 0
 
 
+MAPPED = ipaddress.ip_network("::ffff:0:0/96")
+
+
 @lru_cache(maxsize=None)
 def address_of(text):
     """None for what is no address.  An IPv4 address mapped into IPv6 counts as IPv4."""
@@ -35,12 +38,21 @@ def address_of(text):
 
 
 @lru_cache(maxsize=None)
+def network_of(text):
+    """So does a network of nothing but such addresses."""
+    network = ipaddress.ip_network(text)
+    if network.version == 6 and network.subnet_of(MAPPED):
+        return ipaddress.ip_network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - 96))
+    return network
+
+
+@lru_cache(maxsize=None)
 def is_among(networks, source):
     """An empty list allows every address."""
     if not networks:
         return True
     address = address_of(source)
-    return address is not None and any(address in ipaddress.ip_network(part) for part in networks.split(","))
+    return address is not None and any(address in network_of(part) for part in networks.split(","))
 
 
 def is_within(now, begins, ends):
@@ -98,8 +110,13 @@ def account(case):
         return "unknown-account"
 
 
+def is_forward(case):
+    """It goes to a place, not into the target: no login there, and no host key."""
+    return case.get("need", {}).get("forward") is not None
+
+
 def host_key(case):
-    if not case.get("host_keys"):
+    if not is_forward(case) and not case.get("host_keys"):
         return "host-key"
 
 
@@ -107,12 +124,14 @@ def login(case):
     """What is old is allowed until the day of --legacy-until; from then on nobody enters."""
     what = case["target"]
     is_old = what.get("login") in BY_PASSWORD or what.get("legacy")
-    if is_old and case["wall"] >= what.get("legacy_until", 0):
+    if is_old and not is_forward(case) and case["wall"] >= what.get("legacy_until", 0):
         return "legacy-ended"
 
 
 def code(case):
-    if case["target"].get("fresh_code") and case.get("code") in (CODE_EARLIER, CODE_NONE):
+    """One of this connection's own, given at its login or since then; no factors: nobody's connection."""
+    factors = case.get("factors", 0)
+    if case["target"].get("fresh_code") and factors and not factors & (FACTOR_PAM | FACTOR_FRESH):
         return "fresh-code"
 
 
@@ -139,10 +158,10 @@ PERSON_RULES = ("person", "vendor", "address")  # for the login: whatever they w
 
 def account_of(case):
     """The one that is wanted; without a name, the target's first."""
-    there = case["target"].get("accounts", "").split(",")
+    there = [name for name in case["target"].get("accounts", "").split(",") if name]
     wanted = case.get("account", "")
     if not wanted:
-        return there[0] or None
+        return there[0] if there else None
     return wanted if wanted in there else None
 
 
@@ -156,58 +175,56 @@ def is_over(grant, wall, boot):
 
 def is_missed(grant, wall):
     """Nobody came within ConnectWithin."""
-    return not grant.get("entered_at") and wall >= grant.get("connect_by", 0)
+    return not grant.get("entered_at") and bool(grant.get("connect_by")) and wall >= grant["connect_by"]
 
 
-def lacks(need, grant):
-    """Does the grant not cover what the channel needs?"""
-    have = grant.get("capabilities", 0)
-    all_of, any_of, place = need.get("all", 0), need.get("any", 0), need.get("forward")
-    if all_of & ~have or (any_of and not any_of & have):
-        return True
-    return place is not None and place not in grant.get("forwards", "").split(",")
+def is_alive(case, grant):
+    """Approved, and neither over, nor missed, nor taken or given back."""
+    wall = case["wall"]
+    return grant.get("state") in (SCHEDULED, OPEN) and not is_over(grant, wall, case["boot"]) and not is_missed(grant, wall)
 
 
 def refusal(case, grant):
-    """What keeps them out of a window that is open, or will be; None: nothing."""
-    source, fingerprint = case.get("source", ""), case.get("fingerprint", "")
-    if fingerprint and grant.get("fingerprint") != fingerprint:
+    """Why a grant that is alive does not let them in now; None: it does."""
+    source, fingerprint, need = case.get("source", ""), case.get("fingerprint", ""), case.get("need", {})
+    have, any_of = grant.get("capabilities", 0), need.get("any", 0)
+    given_to = grant.get("fingerprint", "")  # "": asked on the box, by no key
+    if fingerprint and given_to and given_to != fingerprint:
         return "wrong-key"
     if source and not is_among(grant.get("networks", ""), source):
         return "wrong-source"
-    if lacks(case.get("need", {}), grant):
-        return "forward" if case.get("need", {}).get("forward") is not None else "capability"
+    if need.get("all", 0) & ~have or (any_of and not any_of & have):
+        return "capability"
+    if is_forward(case) and not (have & FORWARD and need["forward"] in grant.get("forwards", "").split(",")):
+        return "forward"
+    if case["wall"] < grant.get("begins_at", 0):
+        return "not-yet"
     return None
 
 
+DISTANCE = {None: 0, "not-yet": 1, "capability": 2, "forward": 2, "wrong-key": 3, "wrong-source": 4}
+
+
 def window(case):
-    wall, boot = case["wall"], case["boot"]
+    """Any grant that lets them in; else what the one that came nearest says; without any, a request is waited for or made."""
     waits = bool(case.get("waits"))
-    is_forward = case.get("need", {}).get("forward") is not None
-    live = [g for g in case.get("grants", ()) if not is_over(g, wall, boot) and not is_missed(g, wall)]
-    good = [g for g in live if refusal(case, g) is None]
-    now = [g for g in good if g.get("begins_at", 0) <= wall]
-    if now:
-        return Verdict("ENTER", "none", "", grant=now[0]["id"])
-    if is_forward:
-        if good:
-            return Verdict("REFUSE", "not-yet", "window")
-        if live:
-            return Verdict("REFUSE", refusal(case, live[0]), "window")
+    alive = [(refusal(case, g), g["id"]) for g in case.get("grants", ()) if is_alive(case, g)]
+    if alive:
+        reason, grant = min(alive, key=lambda found: DISTANCE[found[0]])
+        if reason is None:
+            return Verdict("ENTER", "none", "", grant)
+        if reason == "not-yet" and waits and not is_forward(case):
+            return Verdict("WAIT", reason, "window", grant)
+        return Verdict("REFUSE", reason, "window", grant)
+    if is_forward(case):
         return Verdict("REFUSE", "no-grant", "window")
-    if good:
-        if waits:
-            return Verdict("WAIT", "not-yet", "window", grant=good[0]["id"])
-        return Verdict("REFUSE", "not-yet", "window")
-    if case.get("pending"):
-        if waits:
-            return Verdict("WAIT", "waiting", "window", request=case["pending"][0]["id"])
+    if not waits:
         return Verdict("REFUSE", "not-waiting", "window")
-    if live:
-        return Verdict("REFUSE", refusal(case, live[0]), "window")
+    if case.get("pending"):
+        return Verdict("WAIT", "waiting", "window", 0, case["pending"][0]["id"])
     if case.get("open_requests", 0) >= OPEN_REQUESTS:
         return Verdict("REFUSE", "limit", "window")
-    return Verdict("ASK", "waiting", "window") if waits else Verdict("REFUSE", "not-waiting", "window")
+    return Verdict("ASK", "waiting", "window")
 
 
 def judge(case):

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 
-LANES = max(2, os.cpu_count() or 1)  # a scene waits half of its time
+LANES = max(2, 3 * (os.cpu_count() or 1) // 2)  # a scene waits half of its time
 PYTEST = ("-q", "--maxfail=5", "-p", "no:cacheprovider", "--tb=short", "-o", "faulthandler_timeout=300")
 COUNTED = ("failed", "error", "passed", "skipped", "xfailed", "xpassed")
 

@@ -209,6 +209,12 @@ def test_more_than_a_password(h, bare):
     bare.end()
 
 
+def test_one_that_leaves_at_the_question(h, bare):
+    bare.play = asked
+    h.refused("bare", "target-login", "bare ended the connection at the sight of the gateway's password")
+    bare.end()
+
+
 # ---- host keys ----
 
 
@@ -269,6 +275,28 @@ def test_another_host_key_at_a_rekey(h, bare):
     bare.play = lambda b: (b.versions(), b.exchange(), b.let_in(), runs(b))
     assert h.visit("bare").stdout == b"hello\n"
     bare.key = first
+
+
+def test_another_host_key_while_the_password_is_changed(h, bare):
+    """Nobody is in any more, and nothing was typed; it is told all the same."""
+    stranger = Ed25519PrivateKey.generate()
+    h.lodge("target", "change", "bare", "--login", "keyboard-interactive", *WHY)
+    h.lodge("secret", "rotate", f"bare+{h.user}", "--when", "once")
+
+    def play(b):
+        asked(b)
+        asks(b, ("Password: ", False))
+        b.send(MSG_USERAUTH_SUCCESS)
+        runs(b)
+        b.started(b.opened())
+        b.host_key = stranger
+        b.exchange()
+        b.drain()
+
+    bare.play = play
+    assert h.visit("bare").stdout == b"hello\n"
+    shown = h.lodge("target", "show", "bare").split("showed")[0]
+    evidence(h, "bare", key_line(stranger), re.findall(r"SHA256:[^ ,\n]+", shown), "rekey")
 
 
 # ---- old algorithms ----

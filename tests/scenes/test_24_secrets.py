@@ -12,6 +12,7 @@ import os
 import pathlib
 import re
 import secrets
+import shutil
 import signal
 import subprocess
 
@@ -432,10 +433,16 @@ def test_a_new_key(s):
     key.chmod(0o400)
     text = conf.read_text()
     conf.write_text(text + f"VaultKeyOld {old}\n")
+    torn = s.dir / "state/auth/vault/byp+torn"  # what it was lies in a backup, under the old key
+    torn.write_text("torn")
+    shutil.chown(torn, "lodge-auth")
     reloaded(s)
     wait_for(lambda: "secrets were moved to vault key" in s.log(), "the move")
     assert listed(s, "byp")["vault_key"] != before and listed(s, "byp")["state"] == "open"
-    assert "VaultKeyOld any more" in s.log()
+    assert "the secret for byp+torn" in s.log() and "VaultKeyOld any more" not in s.log()
+    torn.unlink()
+    auth_again(s)
+    wait_for(lambda: "VaultKeyOld any more" in s.log(), "what can be taken out")
     assert s.ssh("alice+byp", "true").returncode == 0
     conf.write_text(text)
     old.unlink()

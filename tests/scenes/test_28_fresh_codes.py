@@ -9,6 +9,7 @@ import subprocess
 
 import pexpect
 import pytest
+from site_of_lodge import wait_for
 
 SITE_WORDS = ("--set", "PenaltyLeast=0")
 UNBOUND = ("-o", "PubkeyAuthentication=unbound")  # as PuTTY's proofs are, and paramiko's
@@ -115,6 +116,21 @@ def test_inside_a_jump_without_a_code(s):
     one.close(force=True)
     batch = subprocess.run(["ssh", "-o", "BatchMode=yes", *jump(s, "strict"), "echo in"], capture_output=True, timeout=60)
     assert batch.returncode == 255 and batch.stdout == b"", batch
+
+
+def test_a_jump_that_left_at_its_question(s):
+    """Within one outer connection: the next one is asked at once, not when that question has lapsed."""
+    shared = s.dir / "clients/shared"
+    s.begin("alice", options=("-N", "-M", "-S", shared))
+    wait_for(shared.exists, "the outer connection")
+    words = [w.replace("-T -W", f"-S {shared} -T -W") for w in jump(s, "strict")]
+    batch = subprocess.run(["ssh", "-o", "BatchMode=yes", *words, "echo in"], capture_output=True, timeout=60)
+    assert batch.returncode == 255 and batch.stdout == b"", batch
+    one = pexpect.spawn("ssh", [*words, "echo in"], encoding="utf-8", timeout=10)
+    s.terminals.append(one)
+    one.expect_exact(PROMPT)
+    one.close(force=True)
+    subprocess.run(["ssh", "-S", shared, "-O", "exit", "alice@127.0.0.1"], capture_output=True, timeout=60)
 
 
 def test_at_the_login(s):

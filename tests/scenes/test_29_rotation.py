@@ -32,12 +32,15 @@ how = open(os.path.expanduser("~/how")).read()
 if how == "hangs":
     time.sleep(1000)
 old, new, again = ask("Current password: "), ask("New password: "), ask("Retype new password: ")
-if how == "changes and hangs":
+if how.startswith("changes"):
     real = pexpect.spawn("/usr/bin/passwd", encoding="utf-8")
     for text, word in (("Current password:", old), ("New password:", new), ("Retype new password:", again)):
         real.expect(text)
         real.sendline(word)
     real.expect("updated successfully")
+if how == "changes and says no":
+    print("passwd: Authentication token manipulation error")
+    sys.exit(10)
 print("I do nothing any more with " + new)
 open(os.path.expanduser("~/hung"), "w").close()
 time.sleep(1000)
@@ -184,6 +187,16 @@ def test_the_old_one_is_wrong_by_then(h):
     h.refused("rot", "target-login")
     h.password(STRONG)
     h.lodge("secret", "rotate", f"rot+{h.user}", "--when", "never")
+    h.enters("rot")
+
+
+def test_one_that_changes_it_and_says_no(h):
+    """As a stack of two modules does whose second one fails: its no is no proof, and the new one is tried second."""
+    plays(h, "changes and says no")
+    rotates(h, "refused", lambda: None, "changed")
+    plays(h, None)
+    h.lodge("secret", "rotate", f"rot+{h.user}", "--when", "never")
+    h.enters("rot")
     h.enters("rot")
 
 

@@ -167,6 +167,12 @@ limits(void **state)
 	password_want(&v, STREAM, 0);
 	visit_refused(&v, REASON_LIMIT);
 	policy_told(&v, TARGET_PASSWORD, REASON_LIMIT);
+	/* More streams than there are places: the oldest ones go. */
+	for (uint32_t i = 1; i <= 17; i++)
+		policy_permit(&v, STREAM + i, TARGET_PASSWORD);
+	password_want(&v, STREAM + 16, 0);
+	assert_true(bytes_are(end_expect(&b, &v.s, MSG_PASSWORD)->password.password, "s3cret"));
+	policy_told(&v, TARGET_PASSWORD, REASON_NONE);
 	visit_end(&v);
 	bench_vault_end(&b);
 }
@@ -304,7 +310,8 @@ rotations_beside_each_other(void **state)
 	password_is(&other, 1, new);
 	password_good(&other, 1);
 	rotation_begins(&other, new, newest);
-	assert_int_equal(lodge_verb(&b, "secret remove " ABOUT, NULL), 75); /* the target may have the new one by now */
+	assert_int_equal(
+	    lodge_verb(&b, "secret remove " ABOUT, NULL), 77); /* the target may have the new one by now */
 	assert_int_equal(lodge_verb(&b, "secret set " ABOUT, "by hand"), 0);
 	rotation_ends(&other, ROTATION_CHANGED, REASON_STATE);
 	password_is(&other, 0, "by hand");

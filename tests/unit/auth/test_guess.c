@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "penalty.h"
 #include "play.h"
 
 #define CODES "publickey,keyboard-interactive"
@@ -185,6 +186,50 @@ a_name_waits(void **state)
 	bench_end(&b);
 }
 
+/* Of the many people behind one address somebody always fails; that never keeps all of them out. */
+static void
+failures_now_and_then_cost_nothing(void **state)
+{
+	struct penalties *p = penalties_new(1000, 600000);
+
+	(void)state;
+	for (int i = 0; i < 1000; i++) {
+		penalty_add(p, PENALTY_SOURCE, "192.0.2.1", (int64_t)i * PENALTY_FORGIVE_MS);
+		assert_int_equal(penalty_left(p, PENALTY_SOURCE, "192.0.2.1", (int64_t)i * PENALTY_FORGIVE_MS), 0);
+	}
+	for (int i = 0; i <= PENALTY_FREE; i++)
+		penalty_add(p, PENALTY_SOURCE, "192.0.2.1", (int64_t)1000 * PENALTY_FORGIVE_MS);
+	assert_true(penalty_left(p, PENALTY_SOURCE, "192.0.2.1", (int64_t)1000 * PENALTY_FORGIVE_MS) > 0);
+	penalties_free(p);
+}
+
+/* A session that lies without end is told of sixteen times: what is kept for a policy that is away is others' too. */
+static void
+lies_without_end(void **state)
+{
+	struct wire text = {0}, signature = {0};
+	struct bench b;
+	struct visit v;
+
+	(void)state;
+	bench_begin(&b, CODES, "PenaltyLeast 0\n");
+	visit_begin(&v, &b, 1, SOURCE, 1);
+	proof_make(&b.alice, bytes_of(v.id, sizeof(v.id)), v.login, b.host_key, &text, &signature);
+	for (int i = 0; i < 40; i++) {
+		peer_post(v.s.peer, PROOF, proof, .ask = ++v.ask, .leg = 1,
+		    .key = bytes_of(b.alice.blob, sizeof(b.alice.blob)), .signature = wire_bytes(&signature),
+		    .signed_data = wire_bytes(&text));
+		assert_int_equal(end_expect(&b, &v.s, MSG_PROOF_RESULT)->proof_result.good, 0);
+	}
+	for (int i = 0; i < 16; i++)
+		policy_suspect(&v);
+	end_expect_none(&b, &b.policy, MSG_SUSPECT, 50);
+	wire_free(&text);
+	wire_free(&signature);
+	visit_end(&v);
+	bench_end(&b);
+}
+
 int
 main(void)
 {
@@ -192,6 +237,8 @@ main(void)
 	    cmocka_unit_test(same_words_and_time),
 	    cmocka_unit_test(nobody_locks_out_a_name),
 	    cmocka_unit_test(a_name_waits),
+	    cmocka_unit_test(lies_without_end),
+	    cmocka_unit_test(failures_now_and_then_cost_nothing),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

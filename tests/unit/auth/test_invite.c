@@ -147,6 +147,7 @@ a_whole_invitation(void **state)
 	struct bench b;
 	struct visit v;
 	const struct msg_login_result *r;
+	const struct msg_secret_done *done;
 
 	(void)state;
 	bench_begin(&b, CODES, OWN_FILE);
@@ -176,7 +177,11 @@ a_whole_invitation(void **state)
 	policy_event(&v, "keyboard-interactive", REASON_NONE);
 	/* the file first, then policy, then the account, then as any login */
 	end_expect_none(&b, &b.policy, MSG_INVITE_USED, 50);
+	policy_invite(&v, REASON_NONE);
 	written(&b, &pam, secret, code, REASON_NONE);
+	done = &end_expect(&b, &b.policy, MSG_SECRET_DONE)->secret_done;
+	assert_true(bytes_are(done->act, "invite") && bytes_are(done->about, "alice"));
+	assert_int_equal(done->reason, REASON_NONE);
 	policy_used(&v, REASON_NONE);
 	policy_key_used(&v, 0);
 	play_begin(&b, &pam, 0, "lodge");
@@ -319,6 +324,7 @@ left_in_the_middle(void **state)
 	code_of(&b, code, second);
 	visit_answer(&v, code);
 	policy_event(&v, "keyboard-interactive", REASON_NONE);
+	policy_invite(&v, REASON_NONE);
 	written(&b, &pam, second, code, REASON_NONE);
 	(void)end_expect(&b, &b.policy, MSG_INVITE_USED);
 	bench_auth_kill(&b);
@@ -334,6 +340,7 @@ left_in_the_middle(void **state)
 	code_of(&b, code, third);
 	visit_answer(&v, code);
 	policy_event(&v, "keyboard-interactive", REASON_NONE);
+	policy_invite(&v, REASON_NONE);
 	bench_pam_play(&b, &pam);
 	(void)end_expect(&b, &pam, MSG_PAM_ENROL);
 	end_close(&b.policy);
@@ -365,6 +372,7 @@ no_file(void **state)
 	code_of(&b, code, secret);
 	visit_answer(&v, code);
 	policy_event(&v, "keyboard-interactive", REASON_NONE);
+	policy_invite(&v, REASON_NONE);
 	written(&b, &pam, secret, code, REASON_USERS_FILE);
 	policy_event(&v, "keyboard-interactive", REASON_USERS_FILE);
 	visit_result(&v, LOGIN_FAILURE, REASON_USERS_FILE);
@@ -374,6 +382,7 @@ no_file(void **state)
 	/* no lodge-pam at all */
 	visit_answer(&v, code);
 	policy_event(&v, "keyboard-interactive", REASON_NONE);
+	policy_invite(&v, REASON_NONE);
 	peer_post(
 	    b.gateway.peer, PAM_GONE, pam_gone, .ask = end_expect(&b, &b.gateway, MSG_PAM_WANTED)->pam_wanted.ask);
 	policy_event(&v, "keyboard-interactive", REASON_PAM_TROUBLE);
@@ -402,6 +411,7 @@ two_at_once(void **state)
 	code_of(&b, code, secret[0]);
 	visit_answer(&v[0], code);
 	policy_event(&v[0], "keyboard-interactive", REASON_NONE);
+	policy_invite(&v[0], REASON_NONE);
 	bench_pam_play(&b, &pam);
 	(void)end_expect(&b, &pam, MSG_PAM_ENROL);
 	/* while the first one's is written */
@@ -459,6 +469,65 @@ no_secret_of_ours(void **state)
 	bench_end(&b);
 }
 
+/*
+ * Used by somebody else, voided, or its person suspended while they typed: what they were shown must not take the place of a
+ * secret that is good.
+ */
+static void
+over_while_they_typed(void **state)
+{
+	char secret[33], code[16];
+	struct bench b;
+	struct visit v;
+
+	(void)state;
+	bench_begin(&b, CODES, OWN_FILE);
+	for (uint8_t i = 1; i <= 2; i++) {
+		invited_begin(&v, &b, i);
+		v.login = i == 1 ? "invite+" CODE : "invite:" CODE;
+		invited_key(&v);
+		invited_shown(&v, secret);
+		code_of(&b, code, secret);
+		visit_answer(&v, code);
+		policy_event(&v, "keyboard-interactive", REASON_NONE);
+		if (i == 2) { /* policy dies before it answers */
+			(void)end_expect(&b, &b.policy, MSG_INVITE_WANTED);
+			bench_policy_relink(&b);
+		}
+		policy_invite(&v, REASON_INVITE);
+		policy_event(&v, "", REASON_INVITE);
+		visit_result(&v, LOGIN_DISCONNECT, REASON_INVITE);
+		end_expect_none(&b, &b.gateway, MSG_PAM_WANTED, 50);
+		visit_end(&v);
+	}
+	bench_end(&b);
+}
+
+/* A slip beside a good code: no name, and the code is in no event all the same. */
+static void
+a_slip_tells_no_code(void **state)
+{
+	static const char *const slips[] = {
+	    "invite+" CODE ",", "invite+" CODE "+", "invite:" CODE "/", "invite+<" CODE ">"};
+	const struct msg_login_event *e;
+	struct bench b;
+	struct visit v;
+
+	(void)state;
+	bench_begin(&b, CODES, NO_WAIT);
+	for (size_t i = 0; i < sizeof(slips) / sizeof(slips[0]); i++) {
+		visit_begin(&v, &b, i + 1, SOURCE, (uint8_t)(i + 1));
+		v.login = slips[i];
+		visit_step(&v, LOGIN_PUBLICKEY);
+		visit_result(&v, LOGIN_FAILURE, REASON_NONE);
+		e = &end_expect(&b, &b.policy, MSG_LOGIN_EVENT)->login_event;
+		if (!bytes_are(e->login, "invite"))
+			fail_msg("told of %.*s", (int)e->login.len, (const char *)e->login.at);
+		visit_end(&v);
+	}
+	bench_end(&b);
+}
+
 int
 main(void)
 {
@@ -471,6 +540,8 @@ main(void)
 	    cmocka_unit_test(no_file),
 	    cmocka_unit_test(two_at_once),
 	    cmocka_unit_test(no_secret_of_ours),
+	    cmocka_unit_test(over_while_they_typed),
+	    cmocka_unit_test(a_slip_tells_no_code),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -152,6 +152,23 @@ harm_makes_it_wait(void **state)
 	sources_free(all);
 }
 
+/* Of the many people behind one address somebody is always late; that never shuts all of them out. */
+static void
+harm_now_and_then_costs_nothing(void **state)
+{
+	struct sources *all = sources_new(&usual);
+	struct source *many = source_of(all, "192.0.2.1");
+
+	(void)state;
+	for (int i = 0; i < 1000; i++) {
+		source_harm(many, HARM_GRACE, (int64_t)i * SOURCE_FORGIVE_MS);
+		assert_int_equal(source_waits_ms(many, (int64_t)i * SOURCE_FORGIVE_MS), 0);
+	}
+	source_harm(many, HARM_CRASH, (int64_t)1000 * SOURCE_FORGIVE_MS); /* a crash is felt all the same */
+	assert_true(source_waits_ms(many, (int64_t)1000 * SOURCE_FORGIVE_MS) >= 64000);
+	sources_free(all);
+}
+
 static void
 nobody_waits_without_penalties(void **state)
 {
@@ -227,6 +244,7 @@ main(void)
 	    cmocka_unit_test(all_together),
 	    cmocka_unit_test(one_place),
 	    cmocka_unit_test(harm_makes_it_wait),
+	    cmocka_unit_test(harm_now_and_then_costs_nothing),
 	    cmocka_unit_test(nobody_waits_without_penalties),
 	    cmocka_unit_test(the_log_is_told_once_a_minute),
 	    cmocka_unit_test(memory_has_an_end),

@@ -349,9 +349,18 @@ void
 identity_say(struct bench *b, struct seat *s, const char *login, uint32_t factors, int host_bound)
 {
 	struct person row = {.role = 0};
+	struct person_key key = {.added = 0};
+	int has_key;
 
 	TEXT_COPY(row.login, login);
 	assert_int_equal(person_get(b->policy.store, &row), 1);
+	/* A seat's key is everybody's, but for the login alone: no test that shows keys sees it. */
+	TEXT_COPY(key.login, login);
+	TEXT_COPY(key.fingerprint, "SHA256:a-key");
+	policy_begin(&b->policy);
+	if (!(has_key = person_key_get(b->policy.store, &key)))
+		assert_int_equal(person_key_add(b->policy.store, &key), 0);
+	policy_commit(&b->policy);
 	on_identity(&b->policy, &(struct msg_identity){.conn = s->conn,
 	                            .login = bytes_text(login),
 	                            .role = (uint8_t)row.role,
@@ -362,6 +371,10 @@ identity_say(struct bench *b, struct seat *s, const char *login, uint32_t factor
 	                            .source = bytes_text("192.0.2.17"),
 	                            .port = 4711,
 	                            .at_wall_ms = clock_wall_ms()});
+	policy_begin(&b->policy);
+	if (!has_key)
+		assert_int_equal(person_key_remove(b->policy.store, &key), 1);
+	policy_commit(&b->policy);
 	settle(b);
 }
 

@@ -18,7 +18,7 @@
 #include "vouching.h"
 
 #define SEATS 12
-#define SAID 65536
+#define SAID (256 * 1024)
 
 /* One person at one connection; conn 0: root at the control socket. */
 struct seat {
@@ -121,10 +121,12 @@ const char *key_line(int n);
 /* A visit that was: a stream of alice on osv1, sealed.  Gives its identifier. */
 const char *visit_was(struct bench *b, const char *id, int64_t ago_ms);
 
+extern const struct CMUnitTest middle[];
+extern const size_t middle_count;
 extern const struct CMUnitTest keying[], inviting[], freshness[], secrets[];
 extern const size_t keying_count, inviting_count, freshness_count, secrets_count;
-extern const struct CMUnitTest targeting[], scanning[];
-extern const size_t targeting_count, scanning_count;
+extern const struct CMUnitTest targeting[], scanning[], plans[];
+extern const size_t targeting_count, scanning_count, plans_count;
 extern const struct CMUnitTest rules[], storing[], deciding[], forwarding[], keeping[], reading[], seeing[];
 extern const size_t rules_count, storing_count, deciding_count, forwarding_count, keeping_count, reading_count,
     seeing_count;

@@ -86,6 +86,21 @@ others_may_not(void **state)
 	assert_int_equal(h->may_reason, REASON_ROLE);
 }
 
+/* Any user of the box may knock as often as he likes: that is the log's, and neither the book nor the database grows of it. */
+static void
+a_stranger_writes_nothing(void **state)
+{
+	struct bench *b = bench_of(state);
+	int64_t before;
+
+	house_link(b);
+	before = b->policy.event_last;
+	for (int i = 0; i < 20; i++)
+		secret_asked(b, OTHER, "list", "");
+	assert_int_equal(b->heard.may_reason, REASON_UNKNOWN_PERSON);
+	assert_int_equal(b->policy.event_last, before);
+}
+
 static void
 the_book_comes_first(void **state)
 {
@@ -205,6 +220,6 @@ a_session_that_lies(void **state)
 	assert_int_equal(stranger->ends, 0);
 }
 
-const struct CMUnitTest secrets[] = {TEST(who_may), TEST(others_may_not), TEST(the_book_comes_first),
-    TEST(what_became_of_it), TEST(what_was_given), TEST(a_session_that_lies)};
+const struct CMUnitTest secrets[] = {TEST(who_may), TEST(others_may_not), TEST(a_stranger_writes_nothing),
+    TEST(the_book_comes_first), TEST(what_became_of_it), TEST(what_was_given), TEST(a_session_that_lies)};
 const size_t secrets_count = sizeof(secrets) / sizeof(secrets[0]);

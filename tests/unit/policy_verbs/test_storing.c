@@ -161,7 +161,7 @@ the_version_before_is_taken_over(void **state)
 		fail_msg("%s", at->why);
 	new_columns_look(s);
 	store_close(s);
-	assert_int_equal(version_of(at), 3);
+	assert_int_equal(version_of(at), 4);
 }
 
 static void
@@ -177,7 +177,7 @@ the_first_version_is_taken_over(void **state)
 		fail_msg("%s", at->why);
 	rows_look(s);
 	store_close(s);
-	assert_int_equal(version_of(at), 3);
+	assert_int_equal(version_of(at), 4);
 	assert_non_null(s = store_open(at->path, at->why, sizeof(at->why)));
 	assert_int_equal(request_get(s, &r), 1);
 	assert_string_equal(r.forwards, "cmp:443");
@@ -211,7 +211,7 @@ a_renewal_that_fails_changes_nothing(void **state)
 static void
 what_is_not_ours_is_refused(void **state)
 {
-	static const char *const makings[] = {"PRAGMA user_version = 4", "PRAGMA user_version = 0",
+	static const char *const makings[] = {"PRAGMA user_version = 5", "PRAGMA user_version = 0",
 	    "PRAGMA user_version = -1", "PRAGMA application_id = 1"};
 	struct place *at = *state;
 	struct store *s;

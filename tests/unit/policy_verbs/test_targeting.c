@@ -75,6 +75,34 @@ what_is_old_wants_a_day_and_a_reason(void **state)
 	expect_event(b, "target.changed", "--login key --fresh-code yes");
 }
 
+/* Who may not see a password may not have it sent elsewhere either. */
+static void
+a_password_goes_where_the_operator_says(void **state)
+{
+	static const char *const refused[] = {"target change osv1 --address 192.0.2.66:22",
+	    "target change osv1 --host-key 'ssh-ed25519 "
+	    "AAAAC3NzaC1lZDI1NTE5AAAAIDkrGsfO4QKX4Bb1vIU/ozW9O1X6eBnK/LVCTsSZibBb'",
+	    "target change osv1 --login keyboard-interactive"};
+	struct bench *b = bench_of(state);
+	struct seat *root = seat_root(b), *maria = seat_login(b, "maria", KEY_AND_CODE, 1);
+
+	expect(maria, "target change osv1 --address 192.0.2.7:22", 0, "changed");
+	expect(maria, next_year("target change osv1 --login password --legacy-why spring"), 77, "[role]");
+	expect(root, next_year("target change osv1 --login password --legacy-why spring"), 0, "changed");
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		expect(maria, refused[i], 77, "[role]");
+	expect_event(b, "verb.refused", "\"name\":\"maria\"");
+	expect(root, "target show osv1", 0, "192.0.2.7:22");
+	expect(maria, "target change osv1 --about moved --remove-host-key SHA256:none", 77, "[not-found]");
+	expect(maria, next_year("target change osv1 --legacy-why later"), 0, "changed");
+	/* What was removed may have left its password behind. */
+	expect(maria, "target remove osv1", 0, "removed");
+	expect(maria,
+	    next_year("target add osv1 --address 192.0.2.66 --account svc --login password --legacy-why x"), 77,
+	    "[role]");
+	expect(maria, "target add osv1 --address 192.0.2.66 --account svc", 0, "added");
+}
+
 /* The day passes: nobody enters any more, and what else is changed is not refused for it. */
 static void
 the_day_passes(void **state)
@@ -214,6 +242,7 @@ another_host_key_is_kept_and_told(void **state)
 	expect(root, "target list", 0, "active");
 }
 
-const struct CMUnitTest targeting[] = {TEST(what_is_old_wants_a_day_and_a_reason), TEST(the_day_passes),
-    TEST(host_keys), TEST(another_host_key_is_kept_and_told)};
+const struct CMUnitTest targeting[] = {TEST(what_is_old_wants_a_day_and_a_reason),
+    TEST(a_password_goes_where_the_operator_says), TEST(the_day_passes), TEST(host_keys),
+    TEST(another_host_key_is_kept_and_told)};
 const size_t targeting_count = sizeof(targeting) / sizeof(targeting[0]);

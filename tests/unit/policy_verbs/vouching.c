@@ -60,6 +60,10 @@ vouched_note(struct bench *b, struct peer *auth, const struct message *m)
 			peer_post(auth, FRESH_CODE, fresh_code, .conn = h->code_conn, .ask = h->code_ask,
 			    .reason = (uint16_t)h->code_answer);
 		break;
+	case MSG_GRACE_CAP:
+		h->graces++;
+		text_take(h->grace_login, sizeof(h->grace_login), m->grace_cap.login);
+		break;
 	case MSG_SECRET_MAY:
 		h->mays++;
 		h->may_reason = m->secret_may.reason;

@@ -25,6 +25,9 @@ struct vouched {
 	uint64_t code_conn;
 	uint32_t code_ask;
 	int code_answer;
+	/* GRACE_CAP */
+	unsigned graces;
+	char grace_login[ROW_NAME];
 	/* SECRET_MAY */
 	unsigned mays, may_reason;
 	char may_text[1024], may_who[ROW_NAME], may_pam_user[ROW_NAME];

@@ -43,6 +43,8 @@ static const struct talk {
     {"the old one twice", {{"Current password: ", OLD, 0}, {"Sorry.\nCurrent password: ", OLD, 1}}},
     {"nothing to repeat", {{"Retype new password: ", AGAIN, 1}}},
     {"root's", {{"New password: ", NEW, 0}, {"Retype new password: ", AGAIN, 0}}},
+    {"another program",
+        {{"login: ", NONE, 0}, {"\nNew ticket number: ", NONE, 0}, {"\nOld value, current value: ", NONE, 0}}},
     {"no questions", {{"Your new password is old: it expires\n", NONE, 0}, {"password", NONE, 0},
                          {"\r\nTime: ", NONE, 0}, {"New password: \n", NONE, 0}, {"", NONE, 0}}},
 };
