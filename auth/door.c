@@ -28,6 +28,21 @@ caller_free(struct caller *c)
 	free(c);
 }
 
+/* Nobody listens any more.  What policy was asked is waited for all the same: the book may hold that it was to be done. */
+static void
+caller_leave(struct caller *c)
+{
+	if (c->asked == 0) {
+		caller_free(c);
+		return;
+	}
+	c->is_over = 1;
+	timer_stop(c->late);
+	secret_free(&c->input);
+	peer_close(c->peer);
+	c->peer = NULL;
+}
+
 /* ---- what is said to them ---- */
 
 void
@@ -88,10 +103,27 @@ may_ask(struct caller *c)
 void
 door_restate(struct house *h)
 {
-	for (struct caller *c = h->callers; c != NULL; c = c->next)
-		if (c->asked != 0)
+	for (struct caller *c = h->callers, *next; c != NULL; c = next) {
+		next = c->next;
+		if (c->is_over) {
+			c->asked = 0;
+			if (c->peer == NULL)
+				caller_free(c);
+		} else if (c->asked != 0)
 			peer_post(h->policy, SECRET_ASKED, secret_asked, .ask = c->asked, .uid = c->uid,
 			    .act = bytes_text(order_word(c->order.act)), .about = bytes_text(c->order.about));
+	}
+}
+
+/* It took too long, or they left: policy's yes came to nothing, and the book is told so. */
+static void
+on_may_late(struct caller *c, const struct msg_secret_may *m)
+{
+	c->asked = 0;
+	if (m->reason == REASON_NONE && bytes_copy(c->who, sizeof(c->who), m->who) == 0)
+		secret_undone(c);
+	if (c->peer == NULL)
+		caller_free(c);
 }
 
 void
@@ -103,7 +135,11 @@ door_on_may(struct house *h, const struct msg_secret_may *m)
 	while (c != NULL && (c->asked != m->ask || m->ask == 0))
 		c = c->next;
 	if (c == NULL)
-		return; /* they left, or it took too long */
+		return;
+	if (c->is_over) {
+		on_may_late(c, m);
+		return;
+	}
 	c->asked = 0;
 	timer_stop(c->late);
 	if (bytes_copy(line, sizeof(line), m->text) == -1 || bytes_copy(c->who, sizeof(c->who), m->who) == -1 ||
@@ -123,10 +159,12 @@ static void
 on_late(void *ctx)
 {
 	struct caller *c = ctx;
+	uint32_t asked = c->asked;
 
-	if (c->asked != 0)
+	if (asked != 0) {
 		caller_refuse(c, REASON_POLICY_AWAY, "");
-	else
+		c->asked = asked; /* it may still answer */
+	} else
 		caller_refuse(c, REASON_BAD_WORDS, "nothing came on standard input");
 }
 
@@ -173,7 +211,7 @@ on_caller(struct peer *p, struct message *m, void *ctx)
 		if (order_wants_input(&c->order))
 			caller_go(c);
 	} else
-		caller_free(c);
+		caller_leave(c);
 }
 
 static void
@@ -181,7 +219,7 @@ on_caller_closed(struct peer *p, const char *why, void *ctx)
 {
 	(void)p;
 	(void)why;
-	caller_free(ctx);
+	caller_leave(ctx);
 }
 
 /* ---- the socket ---- */

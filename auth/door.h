@@ -21,8 +21,8 @@ struct house;
 struct caller {
 	struct caller *next;
 	struct house *house;
-	struct peer *peer;
-	uint32_t uid; /* as the kernel said when they connected */
+	struct peer *peer; /* NULL: they left while policy was asked */
+	uint32_t uid;      /* as the kernel said when they connected */
 	struct timer *late;
 
 	/* what they want */
@@ -32,7 +32,7 @@ struct caller {
 	struct secret input;
 
 	/* policy's answer */
-	uint32_t asked; /* our number; 0: not asked yet, or answered */
+	uint32_t asked; /* our number; 0: not asked yet, or answered; also of who has left */
 	char who[65];
 	char pam_user[LIVE_LOGIN_SIZE];
 
@@ -56,5 +56,7 @@ void caller_refuse(struct caller *c, enum reason reason, const char *text);
 
 /* secret_verbs.c: policy said yes. */
 void secret_do(struct caller *c);
+/* It did, and nobody was there any more: nothing was done. */
+void secret_undone(struct caller *c);
 
 #endif

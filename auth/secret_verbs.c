@@ -524,3 +524,9 @@ secret_do(struct caller *c)
 
 	acts[c->order.act](c);
 }
+
+void
+secret_undone(struct caller *c)
+{
+	done_tell(c, REASON_CLIENT_GONE, "nobody was there any more: nothing was done");
+}

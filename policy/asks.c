@@ -14,6 +14,13 @@
 #include "walk.h"
 #include "words.h"
 
+static void
+asking_keep(struct policy *p, const struct asking *a)
+{
+	must(p, asking_set(p->store, a));
+	p->askings++;
+}
+
 /* ---- deciding ---- */
 
 int64_t
@@ -366,7 +373,7 @@ on_ask_ended(struct connection *c, const struct msg_ask_ended *m)
 	if (must(c->policy, asking_get(c->policy->store, &a)) == 1 && a.state == ASKING_WAITING) {
 		policy_begin(c->policy);
 		a.state = ASKING_LEFT;
-		must(c->policy, asking_set(c->policy->store, &a));
+		asking_keep(c->policy, &a);
 		policy_commit(c->policy);
 	}
 	policy_advance(c->policy);
@@ -392,7 +399,7 @@ questions_answer(struct policy *p, const struct request *r, enum reason reason, 
 			asking_weigh(c, a);
 		if (a->event < event)
 			a->event = event;
-		must(p, asking_set(p->store, a));
+		asking_keep(p, a);
 	}
 	rows_free(&found);
 }
@@ -411,7 +418,7 @@ questions_fail(struct connection *c, uint32_t stream, enum reason reason, const 
 		a->reason = (int64_t)reason;
 		snprintf(a->text, sizeof(a->text), "%s", text);
 		a->event = event;
-		must(c->policy, asking_set(c->policy->store, a));
+		asking_keep(c->policy, a);
 	}
 	rows_free(&found);
 }
@@ -432,7 +439,7 @@ questions_lapse(struct policy *p)
 			a->state = ASKING_LEFT;
 		else
 			asking_refuse(c, a, REASON_LAPSED, "");
-		must(p, asking_set(p->store, a));
+		asking_keep(p, a);
 		lapsed++;
 	}
 	rows_free(&found);
@@ -468,6 +475,7 @@ tell_waiting(struct connection *c, struct question *q, const struct asking *a)
 {
 	char text[ROW_WORDS];
 
+	q->seen = c->policy->askings;
 	if (q->told_waiting)
 		return;
 	waiting_text(c->policy, a, text, sizeof(text));
@@ -531,7 +539,7 @@ asking_renew(struct connection *c, struct asking *a)
 	a->state = ASKING_NEW;
 	policy_begin(c->policy);
 	asking_weigh(c, a);
-	must(c->policy, asking_set(c->policy->store, a));
+	asking_keep(c->policy, a);
 	policy_commit(c->policy);
 	policy_advance(c->policy);
 }
@@ -543,6 +551,8 @@ question_tell(struct connection *c, struct question *q)
 	struct asking a = {.conn = (int64_t)c->conn, .ask = q->ask};
 	struct walk *w;
 
+	if (q->told_waiting && q->seen == c->policy->askings)
+		return (0); /* hundreds may wait, and each turn comes by all of them */
 	if (must(c->policy, asking_get(c->policy->store, &a)) == 0 || a.state == ASKING_LEFT)
 		return (1);
 	if (c->policy->book_held < a.event)

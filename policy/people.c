@@ -115,12 +115,18 @@ proof_examine(struct policy *p, const struct msg_identity *m, const struct conne
 void
 on_identity(struct policy *p, const struct msg_identity *m)
 {
-	struct connection *c = connection_make(p, m->conn);
+	struct connection *c;
 	struct facts_held h;
 	struct happening e;
 	char login[ROW_NAME], text[DECIDE_TEXT];
 	enum reason reason = REASON_UNKNOWN_PERSON;
 
+	if (connection_is_gone(p, m->conn)) {
+		/* Its process has ended already: as a visitor it would stay for ever. */
+		peer_post(p->auth, IDENTITY_HELD, identity_held, .conn = m->conn, .reason = REASON_SESSION_DIED);
+		return;
+	}
+	c = connection_make(p, m->conn);
 	if (c->visitor.number != 0) {
 		/* Said again after a restart of one of us; it cannot have become somebody else. */
 		reason = bytes_are(m->login, c->visitor.person) ? REASON_NONE : REASON_PROTOCOL;

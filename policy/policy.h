@@ -11,6 +11,8 @@
 #include "contract/tables.h"
 #include "store.h"
 
+#define GONE_KEPT 1024
+
 struct connection;
 struct verb;
 struct reading;
@@ -34,6 +36,10 @@ struct policy {
 
 	/* visits.h, verbs.h */
 	struct connection *connections;
+	uint64_t askings; /* how often a row of asking was changed */
+	/* connections that ended lately: auth's last word about one may come after gateway's */
+	uint64_t gone[GONE_KEPT];
+	size_t gone_next;
 	struct verb *verbs;
 	struct reading *readings;
 	struct client *clients;

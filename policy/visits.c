@@ -192,6 +192,15 @@ visitor_end(struct policy *p, struct visitor *v, enum reason reason)
 	(void)event_note(p, &h);
 }
 
+int
+connection_is_gone(const struct policy *p, uint64_t conn)
+{
+	for (size_t i = 0; i < GONE_KEPT; i++)
+		if (p->gone[i] == conn)
+			return (1);
+	return (0);
+}
+
 void
 on_session_gone(struct policy *p, const struct msg_session_gone *m)
 {
@@ -203,6 +212,7 @@ on_session_gone(struct policy *p, const struct msg_session_gone *m)
 		visitor_end(p, &c->visitor, reason);
 		policy_commit(p);
 	}
+	p->gone[p->gone_next++ % GONE_KEPT] = m->conn;
 	connection_free(c);
 	policy_advance(p);
 }

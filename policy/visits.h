@@ -32,6 +32,7 @@ struct question {
 	struct question *next;
 	uint32_t ask;
 	int told_waiting;   /* VERDICT WAIT was said over this link */
+	uint64_t seen;      /* policy.askings when that was so: until then there is nothing to look for */
 	int64_t lapse_boot; /* until when it may wait, once that was said */
 	int told_yes;       /* VERDICT ALLOW was; only a dial that fails can follow */
 };
@@ -63,6 +64,8 @@ struct connection {
 struct connection *connection_find(struct policy *p, uint64_t conn);
 struct connection *connection_make(
     struct policy *p, uint64_t conn); /* finds, or makes and fills from the database */
+/* Did its process end lately?  Numbers are never given again. */
+int connection_is_gone(const struct policy *p, uint64_t conn);
 /* A link to a session (given); what lived of it before is told anew. */
 void visits_link(struct policy *p, uint64_t conn, const char *source, uint16_t port, int fd);
 /* Gateway has told of all that live: whoever is not among them has left. */

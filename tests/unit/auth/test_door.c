@@ -126,6 +126,37 @@ policy_decides(void **state)
 	bench_vault_end(&b);
 }
 
+/* Policy said yes to somebody who had left: nothing is done, and the book is told so. */
+static void
+they_leave_too_early(void **state)
+{
+	struct bench b;
+	struct end e = {0};
+	uint32_t ask;
+
+	(void)state;
+	bench_vault_begin(&b);
+	lodge_open(&b, &e);
+	lodge_say(&e, "secret set " ABOUT, "s3cret");
+	ask = end_expect(&b, &b.policy, MSG_SECRET_ASKED)->secret_asked.ask;
+	end_close(&e);
+	end_expect_none(&b, &b.policy, MSG_SECRET_DONE, 50);
+	peer_post(
+	    b.policy.peer, SECRET_MAY, secret_may, .ask = ask, .reason = REASON_NONE, .who = bytes_text("root"));
+	policy_done(&b, "set", REASON_CLIENT_GONE);
+	assert_int_equal(lodge_verb(&b, "secret list", NULL), 0);
+	said_has("no secrets");
+	/* A no is no news. */
+	lodge_open(&b, &e);
+	lodge_say(&e, "secret set " ABOUT, "s3cret");
+	ask = end_expect(&b, &b.policy, MSG_SECRET_ASKED)->secret_asked.ask;
+	end_close(&e);
+	end_expect_none(&b, &b.policy, MSG_SECRET_DONE, 50);
+	peer_post(b.policy.peer, SECRET_MAY, secret_may, .ask = ask, .reason = REASON_ROLE);
+	end_expect_none(&b, &b.policy, MSG_SECRET_DONE, 50);
+	bench_vault_end(&b);
+}
+
 static void
 the_key_is_renewed(void **state)
 {
@@ -174,6 +205,7 @@ main(void)
 	    cmocka_unit_test(the_verbs),
 	    cmocka_unit_test(words_that_do_not_fit),
 	    cmocka_unit_test(policy_decides),
+	    cmocka_unit_test(they_leave_too_early),
 	    cmocka_unit_test(the_key_is_renewed),
 	};
 

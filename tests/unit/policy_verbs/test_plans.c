@@ -311,8 +311,23 @@ who_left_meanwhile_has_left(void **state)
 	assert_null(b->policy.connections);
 }
 
+/* Auth's word may come when gateway's, that the session is gone, was heard already: nobody stays who is not there. */
+static void
+who_is_gone_does_not_come_in(void **state)
+{
+	struct bench *b = bench_of(state);
+	struct seat *alice = seat_stranger(b), *maria = seat_login(b, "maria", FACTOR_KEY | FACTOR_PAM, 1);
+
+	visits_sweep(&b->policy);
+	seat_leave(alice);
+	identity_say(b, alice, "alice", FACTOR_KEY | FACTOR_PAM, 1);
+	expect(maria, "sessions", 0, "maria");
+	assert_null(strstr(maria->out, "alice"));
+	assert_int_equal(events_named(b, "login"), 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_begin, bench_end)
 const struct CMUnitTest plans[] = {TEST(no_query_walks_through_what_grows), TEST(lists_have_pages),
     TEST(a_page_in_json), TEST(what_was_asked_goes_with_the_connection), TEST(an_end_outlives_policy),
-    TEST(who_left_meanwhile_has_left)};
+    TEST(who_left_meanwhile_has_left), TEST(who_is_gone_does_not_come_in)};
 const size_t plans_count = sizeof(plans) / sizeof(plans[0]);
