@@ -112,7 +112,8 @@ invite_begin(struct visitor *v)
 	i->is_made = 1;
 	talk_begin(v, TALK_INVITED, v->request.ask);
 	login_move(v, LOGIN_TALKING);
-	timer_after(v->deadline, set->pam_timeout);
+	peer_post(v->house->gateway, ENROLS, enrols, .conn = v->kept.conn);
+	timer_after(v->deadline, ENROL_MS);
 	/* OpenSSH writes an instruction through its log, which escapes and cuts it; a prompt it shows as it is. */
 	if (!i->is_shown) {
 		wire_put_raw(&prompt, "\n", 1); /* OpenSSH puts the name of the login before it */

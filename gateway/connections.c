@@ -35,7 +35,7 @@ struct connection {
 	/* Its ring, kept until the recorder has sealed what was in it. */
 	int ring, filled, freed;
 	/* Its limit. */
-	int logged_in;
+	int logged_in, enrols;
 	struct timer *limit;
 };
 
@@ -383,6 +383,10 @@ connection_told(struct connection *c, const struct message *m)
 			source_logged_in(c->from);
 		timer_after(c->limit, house.set.approval_timeout + KILL_SLACK_MS);
 		break;
+	case MSG_ENROLS:
+		if (!c->logged_in && !c->enrols++)
+			timer_after(c->limit, ENROL_MS);
+		break;
 	case MSG_LEASE:
 		timer_set(c->limit, m->lease.hard_end_boot_ms + KILL_SLACK_MS);
 		peer_post(policy, LEASE_HELD, lease_held, .conn = c->conn, .grant = m->lease.grant,
@@ -411,6 +415,9 @@ connections_message(enum process from, struct message *m)
 		return;
 	case MSG_LOGGED_IN:
 		c = connection_find(m->logged_in.conn);
+		break;
+	case MSG_ENROLS:
+		c = connection_find(m->enrols.conn);
 		break;
 	case MSG_LEASE:
 		c = connection_find(m->lease.conn);

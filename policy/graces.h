@@ -1,7 +1,7 @@
 /*
- * MFAGrace ends with the last window of somebody, and with a change of who they are: auth is told, and an auth that was away
- * meanwhile is told when it is back.  What is remembered dies with this process, and each with the span of MFAGrace; to be told
- * twice costs a code.
+ * MFAGrace ends with the last window of somebody, with a change of who they are, and with a new secret for codes: auth is
+ * told, and an auth that was away meanwhile is told when it is back.  What is remembered dies with this process, and each
+ * with the span of MFAGrace; to be told twice costs a code.
  */
 #ifndef POLICY_GRACES_H
 #define POLICY_GRACES_H

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "facts.h"
+#include "graces.h"
 #include "invites.h"
 #include "keys.h"
 #include "person_keys.h"
@@ -301,6 +302,7 @@ on_invite_used(struct policy *p, const struct msg_invite_used *m)
 		policy_begin(p);
 		answer.event = invite_use(p, &i, &who, &read, source);
 		policy_commit(p);
+		grace_end(p, who.login); /* of codes of an older secret */
 	} else if (i.used_at != 0 && whose != NULL && strcmp(whose, i.login) == 0 &&
 	           strcmp(i.fingerprint, read.fingerprint) == 0) {
 		answer.reason = REASON_NONE; /* said again after a restart: it was done */

@@ -163,8 +163,9 @@ keep_person_refusal(
 	if (strcmp(who->login, now->login) == 0)
 		return ("nobody changes what is known of themselves");
 	if (now->role != ROLE_ENGINEER || (before->role != ROLE_NONE && before->role != ROLE_ENGINEER) ||
-	    now->uid != before->uid)
-		return ("managers keep engineers; other roles and --uid are the operator's, on the box");
+	    now->uid != before->uid || strcmp(now->pam_user, before->pam_user) != 0)
+		return (
+		    "managers keep engineers; other roles, --uid and --pam-user are the operator's, on the box");
 	if (pam_name_is_beyond(p, now))
 		return ("PAM knows somebody by that name whom a manager does not keep: that is the operator's, on "
 		        "the box");

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "control.h"
 #include "decide.h"
+#include "graces.h"
 #include "keep.h"
 #include "outbox.h"
 #include "promises.h"
@@ -190,6 +191,9 @@ on_secret_asked(struct policy *p, const struct msg_secret_asked *m)
 		h.outcome = "unknown"; /* what becomes of it is told when it fails */
 		TEXT_COPY(answer.pam_user,
 		    a.about.person.pam_user[0] != '\0' ? a.about.person.pam_user : a.about.person.login);
+		if (a.act->about == ABOUT_PERSON)
+			grace_end(p,
+			    a.about.person.login); /* a code of the older secret, which somebody may have found */
 	}
 	h.who = a.who.login;
 	policy_begin(p);

@@ -10,6 +10,7 @@
 
 #include "base/wire.h"
 
+#define ENROL_MS (10 * 60 * 1000) /* for whoever was shown a secret for codes: to install an authenticator takes its time */
 #define CONTRACT_VERSION 1 /* raised when a row changes its meaning; a process also speaks the one before */
 
 enum process {

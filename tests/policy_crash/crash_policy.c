@@ -3,11 +3,12 @@
  * against it in a house of ours (house.h); each policy that dies is started again on the same database, and dies again.  No
  * decision that was told to anybody is lost, none is invented, each is made once, and the book and the database say the same.
  *
- *	crash_policy [--kills N] [--all] [--seed N] [--first N] [--how before|torn|after]
+ *	crash_policy [--kills N] [--all] [--seed N] [--first N] [--how before|torn|after] [--policy FILE]
  *
  * Without options 200 kills: of each run the first policy dies at a call of its own, so that they are spread over all of the
  * script; those after it die soon, at numbers that the seed gives.  --all: the first one dies at each number in turn.
- * --first N: one run, whose first policy dies at call N (the line of a failure says it).
+ * --first N: one run, whose first policy dies at call N (the line of a failure says it).  --policy: another executable, such
+ * as one that was broken on purpose.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -30,7 +31,8 @@ static struct {
 	int all, how;
 	long kills, first;
 	unsigned seed;
-} options = {.how = -1, .kills = 200, .seed = 1};
+	const char *policy;
+} options = {.how = -1, .kills = 200, .seed = 1, .policy = LODGE_POLICY};
 
 static const char *const hows[] = {"before", "torn", "after"};
 static const char *const calls[CALLS_MOST] = {"pwrite", "write", "ftruncate", "unlink", "fallocate", "sendmsg"};
@@ -173,7 +175,7 @@ run_new(long first)
 
 	if (r == NULL)
 		abort();
-	house_begin(&r->house, LODGE_POLICY);
+	house_begin(&r->house, options.policy);
 	r->first = first;
 	r->seed = options.seed * 7919u + (unsigned)first;
 	r->house.keeps = 1;
@@ -325,7 +327,8 @@ options_read(int argc, char **argv)
 {
 	static const struct option names[] = {{"all", no_argument, NULL, 'a'},
 	    {"kills", required_argument, NULL, 'k'}, {"seed", required_argument, NULL, 's'},
-	    {"first", required_argument, NULL, 'f'}, {"how", required_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	    {"first", required_argument, NULL, 'f'}, {"how", required_argument, NULL, 'h'},
+	    {"policy", required_argument, NULL, 'p'}, {NULL, 0, NULL, 0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -337,6 +340,8 @@ options_read(int argc, char **argv)
 			options.seed = (unsigned)strtoul(optarg, NULL, 10);
 		else if (c == 'f')
 			options.first = strtol(optarg, NULL, 10);
+		else if (c == 'p')
+			options.policy = optarg;
 		else if (c == 'h')
 			options.how = strcmp(optarg, "before") == 0 ? 0 : strcmp(optarg, "torn") == 0 ? 1 : 2;
 		else

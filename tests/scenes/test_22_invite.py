@@ -91,6 +91,7 @@ def test_a_whole_invitation(s):
     picture = [line for line in shown.splitlines() if "\u2588" in line]
     assert len(picture) >= 20 and all(len(line.rstrip()) <= 80 for line in picture), shown
     base32 = fields["secret"][0]
+    s.turn(300, wall=False)  # to install an authenticator takes longer than LoginGraceTime and PAMTimeout
     one.sendline("000000")
     one.expect_exact("[wrong-code]")
     one.expect_exact("Verification code:")

@@ -334,9 +334,9 @@ whom_pam_knows(void **state)
 		snprintf(words, sizeof(words), "person change alice --pam-user %s", bad[i]);
 		expect(root, words, 64, "--pam-user");
 	}
-	expect(maria, "person change alice --pam-user al.ice", 0, "changed");
-	expect(maria, "person change bob --pam-user al.ice", 0, "changed"); /* it need not be hers alone */
-	expect(maria, "person change mona --pam-user x", 77, "[role]");
+	expect(root, "person change alice --pam-user al.ice", 0, "changed");
+	expect(root, "person change bob --pam-user al.ice", 0, "changed"); /* it need not be hers alone */
+	expect(maria, "person change bob --pam-user bob2", 77, "[role]");
 	expect(root, "person add invite", 64, "nobody can have that name");
 	expect(root, "person add root", 64, "nobody can have that name");
 }
