@@ -10,8 +10,9 @@
 
 #include "base/wire.h"
 
-#define ENROL_MS (10 * 60 * 1000) /* for whoever was shown a secret for codes: to install an authenticator takes its time */
 #define CONTRACT_VERSION 1 /* raised when a row changes its meaning; a process also speaks the one before */
+
+#define ENROL_MS (10 * 60 * 1000) /* whoever was shown a secret has to install an authenticator first */
 
 enum process {
 	PROCESS_NONE = 0,
