@@ -37,12 +37,11 @@ answer(struct visitor *v, enum login_outcome outcome, enum reason reason)
 	timer_stop(v->reply);
 	if (r->kind == REQUEST_STEP)
 		result_post(v, r->ask, outcome, reason);
-	if (r->kind == REQUEST_OFFER) {
+	/* A client that hears no to its last key leaves at once, and would not hear why it is sent away. */
+	else if (r->kind == REQUEST_OFFER && outcome == LOGIN_DISCONNECT)
+		result_post(v, 0, outcome, reason);
+	else if (r->kind == REQUEST_OFFER)
 		peer_post(v->link, KEY_ANSWER, key_answer, .ask = r->ask, .acceptable = r->acceptable);
-		/* An answer to an offer has no room for an order to disconnect. */
-		if (outcome == LOGIN_DISCONNECT)
-			result_post(v, 0, outcome, reason);
-	}
 	r->kind = REQUEST_NONE;
 }
 

@@ -31,7 +31,9 @@ struct child {
 	struct peer *peer;
 	int64_t started_ms;
 	int64_t wait_ms; /* before the next start */
+	char why[512];   /* what it said it died of, over and over; "" while it lives on */
 	int was_ready;   /* once at least */
+	int has_said;    /* of what it dies now */
 	struct timer *timer;
 };
 
@@ -196,6 +198,27 @@ children_all_ready(void)
 	return (1);
 }
 
+/* It says why it ends, and will say so each time it is started: the operator reads it once. */
+static void
+child_failed(struct child *c, struct bytes why)
+{
+	c->has_said = 1;
+	if (bytes_are(why, c->why))
+		return;
+	log_error("%s cannot work: %.*s", process_name(c->process), (int)why.len, (const char *)why.at);
+	(void)bytes_copy(c->why, sizeof(c->why), why);
+}
+
+/* What it could not do it can again. */
+static void
+child_is_well(struct child *c)
+{
+	if (c->why[0] == '\0')
+		return;
+	log_info("%s works again", process_name(c->process));
+	c->why[0] = '\0';
+}
+
 static void
 on_child_message(struct peer *p, struct message *m, void *ctx)
 {
@@ -208,12 +231,12 @@ on_child_message(struct peer *p, struct message *m, void *ctx)
 			break;
 		c->state = CHILD_READY;
 		c->was_ready = 1;
+		timer_after(c->timer, STEADY_MS);
 		log_debug("%s is ready", process_name(c->process));
 		kids.calls->on_ready(c->process);
 		break;
 	case MSG_FAILED:
-		log_error("%s cannot work: %.*s", process_name(c->process), (int)m->failed.why.len,
-		    (const char *)m->failed.why.at);
+		child_failed(c, m->failed.why);
 		if (!c->was_ready) {
 			child_kill(c->pid, SIGKILL);
 			for (size_t i = 0; i < kids.count; i++)
@@ -251,6 +274,7 @@ child_begin(struct child *c)
 		log_fatal("cannot start %s: %s", process_name(c->process), strerror(errno));
 	}
 	c->state = CHILD_STARTING;
+	c->has_said = 0;
 	c->started_ms = clock_boot_ms();
 	c->peer = peer_open(house.loop, link, PROCESS_GATEWAY, c->process, 0, on_child_message, on_child_closed, c);
 	if (c->peer == NULL)
@@ -265,6 +289,8 @@ on_child_timer(void *ctx)
 
 	if (c->state == CHILD_NONE && !house.ending)
 		child_begin(c);
+	else if (c->state == CHILD_READY)
+		child_is_well(c);
 	else if (c->state == CHILD_STOPPING)
 		child_kill(c->pid, SIGKILL);
 }
@@ -276,7 +302,7 @@ child_gone(struct child *c, int status)
 {
 	enum child_state was = c->state;
 
-	if (was != CHILD_STOPPING)
+	if (was != CHILD_STOPPING && !c->has_said)
 		log_error("%s died (%s %d)%s", process_name(c->process),
 		    WIFSIGNALED(status) ? "signal" : "exit status",
 		    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),

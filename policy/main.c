@@ -22,7 +22,7 @@ store_begin_with(struct policy *p)
 
 	(void)snprintf(path, sizeof(path), "%s/policy/policy.db", p->set.state_directory);
 	if ((p->store = store_open(path, why, sizeof(why))) == NULL)
-		daemon_failed(p->gateway, "%s: %s", path, why);
+		daemon_failed(p->gateway, "the database: %s", why);
 }
 
 static void

@@ -17,7 +17,7 @@ int
 must(struct policy *p, int rc)
 {
 	if (rc == -1)
-		log_fatal("the database: %s", store_trouble(p->store));
+		daemon_failed(p->gateway, "the database: %s", store_trouble(p->store));
 	return (rc);
 }
 

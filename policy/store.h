@@ -4,7 +4,8 @@
  *
  * WAL and synchronous=FULL: what store_commit answered with 0 is there after a power cut.  Every change happens between
  * store_begin and store_commit.  Any failure of the file itself is final: the store refuses all after it (`store_trouble`
- * says why), nothing is retried and trusted; policy then ends and is started again.
+ * says why, and what to do), nothing is retried and trusted; policy then ends and is started again.  A file that was removed
+ * under it is a failure, too: what it held is saved beside it.
  * One file, store_sqlite.c, is all of it, however long: nobody else may link sqlite3 (design.md 2).
  */
 #ifndef POLICY_STORE_H

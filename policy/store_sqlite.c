@@ -4,6 +4,7 @@
  * for nobody else may link sqlite3.
  */
 #include <sys/stat.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -188,15 +189,40 @@ struct store {
 	sqlite3_stmt *queries[QUERY_COUNT];
 	sqlite3_stmt *hold, *forget_askings, *forget_verbs;
 	int begun;
-	char trouble[256];
+	char path[4096];
+	dev_t device; /* of the file that was opened */
+	ino_t inode;
+	char trouble[512];
+};
+
+/* What the operator does about it, by SQLite's code. */
+static const struct {
+	int code;
+	const char *remedy;
+} remedies[] = {
+    {SQLITE_BUSY, "another process keeps it locked: fuser on the file says which"},
+    {SQLITE_READONLY, "the file and its directory must be lodge-policy's to write"},
+    {SQLITE_PERM, "the file and its directory must be lodge-policy's to write"},
+    {SQLITE_CANTOPEN, "the file and its directory must be lodge-policy's to write"},
+    {SQLITE_FULL, "make room on its disk"},
+    {SQLITE_CORRUPT, "put the newest backup in its place, or what sqlite3's .recover makes of it"},
+    {SQLITE_NOTADB, "put the newest backup in its place"},
+    {SQLITE_IOERR, "look at its disk; the kernel's log says more"},
 };
 
 static int
 store_fail(struct store *s, const char *what)
 {
+	int code = s->db == NULL ? SQLITE_NOMEM : sqlite3_errcode(s->db) & 0xff;
+	const char *remedy = NULL;
+
+	for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]); i++)
+		if (remedies[i].code == code)
+			remedy = remedies[i].remedy;
 	if (s->trouble[0] == '\0')
-		snprintf(s->trouble, sizeof(s->trouble), "%s: %s", what,
-		    s->db == NULL ? "no memory" : sqlite3_errmsg(s->db));
+		snprintf(s->trouble, sizeof(s->trouble), "%.100s: %.200s%s%s", what,
+		    s->db == NULL ? "no memory" : sqlite3_errmsg(s->db), remedy == NULL ? "" : "; ",
+		    remedy == NULL ? "" : remedy);
 	return (-1);
 }
 
@@ -465,23 +491,51 @@ statements_prepare(struct store *s)
 	            : 0);
 }
 
+#define SAVED ".saved" /* what a database held that was removed under us */
+
+/*
+ * Makes the file when there is none, for SQLite gives its log files the mode of the database: it must be right before the
+ * first of them exists.  -1 and why.  What was saved of one that was removed is not passed over for an empty one.
+ */
+static int
+file_make(struct store *s, const char *path, char *why, size_t size)
+{
+	char saved[sizeof(s->path) + sizeof(SAVED)];
+	struct stat st;
+	int fd, error;
+
+	snprintf(s->path, sizeof(s->path), "%s", path);
+	snprintf(saved, sizeof(saved), "%s" SAVED, path);
+	if (lstat(path, &st) == -1 && lstat(saved, &st) == 0) {
+		snprintf(why, size, "%s is gone; what it held is in %s: mv it into its place", path, saved);
+		return (-1);
+	}
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	error = errno;
+	if (fd == -1 || fstat(fd, &st) == -1) {
+		snprintf(why, size, "%s: %s; it and its directory must be lodge-policy's to write", path,
+		    strerror(error));
+		return (-1);
+	}
+	(void)close(fd);
+	s->device = st.st_dev;
+	s->inode = st.st_ino;
+	return (0);
+}
+
 struct store *
 store_open(const char *path, char *why, size_t size)
 {
 	struct store *s;
-	int fd;
 
 	if ((s = calloc(1, sizeof(*s))) == NULL) {
 		snprintf(why, size, "no memory");
 		return (NULL);
 	}
-	/* SQLite gives its log files the mode of the database: it must be right before the first of them exists. */
-	if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) == -1) {
-		snprintf(why, size, "%s: cannot be opened", path);
+	if (file_make(s, path, why, size) == -1) {
 		free(s);
 		return (NULL);
 	}
-	(void)close(fd);
 	if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL) != SQLITE_OK) {
 		(void)store_fail(s, "open");
 		goto bad;
@@ -522,11 +576,36 @@ store_close(struct store *s)
 
 /* ---- transactions ---- */
 
+/*
+ * The file was removed, or another one put in its place: what would be written now nobody finds again.  All that it held is
+ * still ours to read, and is saved beside it.
+ */
+static int
+file_lost(struct store *s)
+{
+	char *sql, saved[sizeof(s->path) + sizeof(SAVED)];
+	int kept;
+
+	snprintf(saved, sizeof(saved), "%s" SAVED, s->path);
+	sql = sqlite3_mprintf("VACUUM INTO %Q", saved);
+	kept = sql != NULL && sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK;
+	sqlite3_free(sql);
+	snprintf(s->trouble, sizeof(s->trouble),
+	    kept ? "it was removed; what it held is in %.300s: mv it into its place"
+	         : "it was removed, and could not be saved as %.300s; put the newest backup in its place",
+	    saved);
+	return (-1);
+}
+
 int
 store_begin(struct store *s)
 {
+	struct stat st;
+
 	if (s->trouble[0] != '\0' || s->begun)
 		return (-1);
+	if (lstat(s->path, &st) == -1 || st.st_dev != s->device || st.st_ino != s->inode)
+		return (file_lost(s));
 	if (sql_run(s, "BEGIN IMMEDIATE") == -1)
 		return (-1);
 	s->begun = 1;

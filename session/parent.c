@@ -1,6 +1,7 @@
 #include "parent.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <linux/close_range.h>
 #include <sched.h>
 #include <signal.h>
@@ -62,7 +63,8 @@ parent_run(void)
 	gateway = daemon_begin(loop, PROCESS_SESSION, &set, on_gateway, NULL, NULL);
 	if (set.time_zone[0] != '\0' && setenv("TZ", set.time_zone, 1) == -1)
 		daemon_failed(gateway, "out of memory");
-	tzset(); /* clones open no file: the zone is read here */
+	tzset();             /* clones open no file: the zone is read here */
+	json_object_seed(0); /* clones open no file: jansson would ask /dev/urandom at its first object */
 	door_warm();
 	confine(CONFINE_PARENT);
 	daemon_ready(gateway);

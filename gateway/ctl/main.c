@@ -20,13 +20,15 @@
 #define CONTROL_DEFAULT "/run/lodge/control"
 #define SECRETS_NAME "secrets" /* auth's own door, beside the control socket */
 #define PATH_SIZE 4096
-#define ASK 1 /* one verb a call */
+#define ASK 1            /* one verb a call */
+#define SILENCE_MS 10000 /* then it is said that nobody answers */
 
 static struct {
 	struct loop *loop;
 	struct peer *peer;
 	int stream; /* the rest of the output; -1: none */
 	struct watch *stream_watch;
+	struct timer *silence;
 	int status; /* the verb's, once it came */
 	int ended;  /* VERB_END came */
 } call = {.stream = -1, .status = 69};
@@ -83,6 +85,7 @@ on_message(struct peer *p, struct message *m, void *ctx)
 {
 	(void)p;
 	(void)ctx;
+	timer_stop(call.silence);
 	switch (m->type) {
 	case MSG_VERB_OUT:
 		output_write(m->verb_out.to == 2 ? STDERR_FILENO : STDOUT_FILENO, m->verb_out.output.at,
@@ -113,6 +116,16 @@ on_closed(struct peer *p, const char *why, void *ctx)
 	    *why == '\0' ? "" : ": ", why);
 	call.ended = 1;
 	call_end();
+}
+
+/* The socket is gateway's, and takes calls though nobody may be there to hear them. */
+static void
+on_silence(void *ctx)
+{
+	(void)ctx;
+	fprintf(stderr,
+	    "lodge: %s does not answer yet; if it cannot work, lodge-gateway's log says why and what to do\n",
+	    process_name(peer_process(call.peer)));
 }
 
 static int
@@ -231,8 +244,10 @@ call_open(const char *path, enum process process)
 {
 	int fd = control_connect(path);
 
-	if ((call.loop = loop_new()) == NULL || (call.peer = peer_open(call.loop, fd, PROCESS_LODGE, process, 0,
-	                                             on_message, on_closed, NULL)) == NULL) {
+	if ((call.loop = loop_new()) == NULL ||
+	    (call.peer = peer_open(call.loop, fd, PROCESS_LODGE, process, 0, on_message, on_closed, NULL)) ==
+	        NULL ||
+	    (call.silence = timer_new(call.loop, on_silence, NULL)) == NULL) {
 		fprintf(stderr, "lodge: out of memory\n");
 		exit(71);
 	}
@@ -267,7 +282,9 @@ main(int argc, char **argv)
 	if (input.at != NULL)
 		peer_post(call.peer, VERB_IN, verb_in, .ask = ASK, .input = bytes_of(input.at, input.len));
 	secret_free(&input);
+	timer_after(call.silence, SILENCE_MS);
 	loop_run(call.loop);
+	timer_free(call.silence);
 	peer_close(call.peer);
 	wire_free(&words);
 	loop_free(call.loop);

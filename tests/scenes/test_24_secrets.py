@@ -43,7 +43,7 @@ def password_on_target(s, password):
 
 @pytest.fixture(scope="module")
 def s(request):
-    for site in kept(request, Site(before=target_open)):
+    for site in kept(request, Site("--no-code", before=target_open)):
         said = site.lodge("target", "add", "byp", *target_words(site), "--login", "password", *LEGACY)
         assert said.returncode == 0, said.stderr
         said = site.lodge("target", "add", "byk", *target_words(site), "--login", "key")
