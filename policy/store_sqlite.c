@@ -181,6 +181,12 @@ static const struct {
 };
 #define ADDITIONS (sizeof(additions) / sizeof(additions[0]))
 
+#define PATH_SIZE 4096
+#define SAVED ".saved" /* what a database held that was removed under us */
+/* The database, SQLite's log of it, and that log's index: nothing of one database may lie beside another. */
+static const char *const file_ends[] = {"", "-wal", "-shm"};
+#define FILES (sizeof(file_ends) / sizeof(file_ends[0]))
+
 enum work { WORK_GET, WORK_ADD, WORK_SET, WORK_REMOVE, WORK_COUNT };
 
 struct store {
@@ -189,9 +195,8 @@ struct store {
 	sqlite3_stmt *queries[QUERY_COUNT];
 	sqlite3_stmt *hold, *forget_askings, *forget_verbs;
 	int begun;
-	char path[4096];
-	dev_t device; /* of the file that was opened */
-	ino_t inode;
+	char path[PATH_SIZE];
+	struct stat files[FILES]; /* as they were opened */
 	char trouble[512];
 };
 
@@ -491,35 +496,43 @@ statements_prepare(struct store *s)
 	            : 0);
 }
 
-#define SAVED ".saved" /* what a database held that was removed under us */
+/* 1: there is such a file beside the database, of this end; *st says which. */
+static int
+file_look(const struct store *s, const char *end, struct stat *st)
+{
+	char path[PATH_SIZE + 16];
+
+	snprintf(path, sizeof(path), "%s%s", s->path, end);
+	return (lstat(path, st) == 0);
+}
 
 /*
  * Makes the file when there is none, for SQLite gives its log files the mode of the database: it must be right before the
- * first of them exists.  -1 and why.  What was saved of one that was removed is not passed over for an empty one.
+ * first of them exists.  -1 and why.  One that is gone is not passed over for an empty one where anything tells of it.
  */
 static int
-file_make(struct store *s, const char *path, char *why, size_t size)
+file_make(struct store *s, char *why, size_t size)
 {
-	char saved[sizeof(s->path) + sizeof(SAVED)];
 	struct stat st;
-	int fd, error;
+	int fd;
 
-	snprintf(s->path, sizeof(s->path), "%s", path);
-	snprintf(saved, sizeof(saved), "%s" SAVED, path);
-	if (lstat(path, &st) == -1 && lstat(saved, &st) == 0) {
-		snprintf(why, size, "%s is gone; what it held is in %s: mv it into its place", path, saved);
+	if (!file_look(s, "", &st) && file_look(s, SAVED, &st)) {
+		snprintf(why, size, "%s is gone; what it held is in %s" SAVED ": mv it into its place", s->path,
+		    s->path);
 		return (-1);
 	}
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	error = errno;
-	if (fd == -1 || fstat(fd, &st) == -1) {
-		snprintf(why, size, "%s: %s; it and its directory must be lodge-policy's to write", path,
-		    strerror(error));
+	if (!file_look(s, "", &st) && file_look(s, "-wal", &st) && st.st_size > 0) {
+		snprintf(why, size,
+		    "%s is gone, and its log is still there: put the newest backup in its place, and remove %s-wal",
+		    s->path, s->path);
+		return (-1);
+	}
+	if ((fd = open(s->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) == -1) {
+		snprintf(why, size, "%s: %s; it and its directory must be lodge-policy's to write", s->path,
+		    strerror(errno));
 		return (-1);
 	}
 	(void)close(fd);
-	s->device = st.st_dev;
-	s->inode = st.st_ino;
 	return (0);
 }
 
@@ -532,7 +545,8 @@ store_open(const char *path, char *why, size_t size)
 		snprintf(why, size, "no memory");
 		return (NULL);
 	}
-	if (file_make(s, path, why, size) == -1) {
+	snprintf(s->path, sizeof(s->path), "%s", path);
+	if (file_make(s, why, size) == -1) {
 		free(s);
 		return (NULL);
 	}
@@ -550,6 +564,8 @@ store_open(const char *path, char *why, size_t size)
 		snprintf(s->trouble, sizeof(s->trouble), "the database does not write through");
 		goto bad;
 	}
+	for (size_t i = 0; i < FILES; i++)
+		(void)file_look(s, file_ends[i], &s->files[i]);
 	return (s);
 bad:
 	snprintf(why, size, "%s: %s", path, s->trouble);
@@ -576,35 +592,44 @@ store_close(struct store *s)
 
 /* ---- transactions ---- */
 
+static int
+file_is_ours(const struct store *s, size_t i)
+{
+	struct stat st;
+
+	return (
+	    file_look(s, file_ends[i], &st) && st.st_dev == s->files[i].st_dev && st.st_ino == s->files[i].st_ino);
+}
+
 /*
  * The file was removed, or another one put in its place: what would be written now nobody finds again.  All that it held is
- * still ours to read, and is saved beside it.
+ * still ours to read, and is saved beside it; then what is left of its log goes, for it would spoil whatever comes there.
  */
 static int
 file_lost(struct store *s)
 {
-	char *sql, saved[sizeof(s->path) + sizeof(SAVED)];
-	int kept;
+	char *sql = sqlite3_mprintf("VACUUM INTO '%q" SAVED "'", s->path), path[PATH_SIZE + 16];
+	int kept = sql != NULL && sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK;
 
-	snprintf(saved, sizeof(saved), "%s" SAVED, s->path);
-	sql = sqlite3_mprintf("VACUUM INTO %Q", saved);
-	kept = sql != NULL && sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK;
 	sqlite3_free(sql);
+	for (size_t i = 1; i < FILES && kept; i++) {
+		snprintf(path, sizeof(path), "%s%s", s->path, file_ends[i]);
+		if (file_is_ours(s, i))
+			(void)unlink(path);
+	}
 	snprintf(s->trouble, sizeof(s->trouble),
-	    kept ? "it was removed; what it held is in %.300s: mv it into its place"
-	         : "it was removed, and could not be saved as %.300s; put the newest backup in its place",
-	    saved);
+	    kept ? "it was removed; what it held is in %.300s" SAVED ": mv it into its place"
+	         : "it was removed, and could not be saved as %.300s" SAVED "; put the newest backup in its place",
+	    s->path);
 	return (-1);
 }
 
 int
 store_begin(struct store *s)
 {
-	struct stat st;
-
 	if (s->trouble[0] != '\0' || s->begun)
 		return (-1);
-	if (lstat(s->path, &st) == -1 || st.st_dev != s->device || st.st_ino != s->inode)
+	if (!file_is_ours(s, 0))
 		return (file_lost(s));
 	if (sql_run(s, "BEGIN IMMEDIATE") == -1)
 		return (-1);

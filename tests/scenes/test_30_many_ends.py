@@ -1,7 +1,7 @@
 """Many who are in leave at one moment: each hears why, none is forgotten, and every recording is sealed.
 
-Windows that a manager takes back, sessions that one ends, and at last the clock.  tests/bench/ends does it with two hundred
-and a watch in its hand.
+Windows that a manager takes back, sessions that one ends, and at last the clock.  tests/bench/ends does it with two
+hundred, and a watch in its hand.
 """
 
 import concurrent.futures

@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import select
 import statistics
 import subprocess
@@ -148,7 +149,9 @@ def main(count=200):
     s = Site("--no-code", *(w for k, v in limits.items() for w in ("--set", f"{k}={v}")))
     try:
         engineers_make(s)
-        print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}, {s.facts['build']}")
+        model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+        machine = model.group(1) if model else platform.machine()
+        print(f"{machine}, {os.cpu_count()} cores, Linux {platform.release()}; one round each of {count} sessions")
         print("seconds after the end     median      p99    least     most")
         by_clock(s, count)
         by_verb(s, count, "revoke", lambda numbers: ("revoke", numbers[0]), lambda i: 0)

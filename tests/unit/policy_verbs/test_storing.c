@@ -1,4 +1,5 @@
 /* A database of an older release becomes one of ours in place; what is none of ours is left as it was. */
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -227,7 +228,122 @@ what_is_not_ours_is_refused(void **state)
 	}
 }
 
+/* The names of all indexes that we made, in one line; the caller frees it. */
+static char *
+indexes_of(const struct place *at)
+{
+	sqlite3 *db;
+	sqlite3_stmt *q;
+	char *names;
+
+	assert_int_equal(sqlite3_open(at->path, &db), SQLITE_OK);
+	assert_int_equal(
+	    sqlite3_prepare_v2(db,
+	        "SELECT group_concat(sql, '; ') FROM (SELECT sql FROM sqlite_schema WHERE type = 'index' "
+	        "AND sql IS NOT NULL ORDER BY name)",
+	        -1, &q, NULL),
+	    SQLITE_OK);
+	assert_int_equal(sqlite3_step(q), SQLITE_ROW);
+	names = strdup((const char *)sqlite3_column_text(q, 0));
+	sqlite3_finalize(q);
+	sqlite3_close(db);
+	return (names);
+}
+
+/* Version 4: every index is as in a new database, and answers that nobody can ask for are gone. */
+static void
+indexes_are_made_anew(void **state)
+{
+	struct place *at = *state;
+	struct asking gone = {.conn = 7, .ask = 1}, here = {.conn = 8, .ask = 1};
+	struct visitor v = {.conn = 8};
+	struct store *s;
+	char *fresh, *renewed;
+
+	assert_non_null(s = store_open(at->path, at->why, sizeof(at->why)));
+	fresh = indexes_of(at);
+	assert_int_equal(store_begin(s), 0);
+	assert_int_equal(visitor_add(s, &v), 0);
+	assert_int_equal(asking_add(s, &gone), 0);
+	assert_int_equal(asking_add(s, &here), 0);
+	assert_int_equal(store_commit(s), 0);
+	store_close(s);
+	run(at, "DROP INDEX request_person; DROP INDEX grant_ends; CREATE INDEX request_state ON request(state);"
+	        "ALTER TABLE visitor DROP COLUMN cut_at; ALTER TABLE visitor DROP COLUMN cut_why;"
+	        "PRAGMA user_version = 3");
+	if ((s = store_open(at->path, at->why, sizeof(at->why))) == NULL)
+		fail_msg("%s", at->why);
+	renewed = indexes_of(at);
+	assert_string_equal(renewed, fresh);
+	assert_int_equal(asking_get(s, &gone), 0);
+	assert_int_equal(asking_get(s, &here), 1);
+	assert_int_equal(visitor_get(s, &v), 1);
+	assert_int_equal(v.cut_at, 0);
+	store_close(s);
+	free(fresh);
+	free(renewed);
+}
+
+/* The file is removed under it: nothing is written to where nobody finds it, and nothing that was there is lost. */
+static void
+what_was_removed_is_saved(void **state)
+{
+	struct place *at = *state;
+	struct vendor v = {.name = "unify", .valid_until = 5};
+	char saved[128];
+	struct store *s;
+
+	assert_non_null(s = store_open(at->path, at->why, sizeof(at->why)));
+	assert_int_equal(store_begin(s), 0);
+	assert_int_equal(vendor_add(s, &v), 0);
+	assert_int_equal(store_commit(s), 0);
+	unlink(at->path);
+	assert_int_equal(store_begin(s), -1);
+	assert_non_null(strstr(store_trouble(s), "it was removed; what it held is in "));
+	store_close(s);
+	snprintf(saved, sizeof(saved), "%s-wal", at->path); /* it would be read into whatever is put there */
+	assert_int_equal(access(saved, F_OK), -1);
+	/* no empty one is made in its place */
+	assert_null(store_open(at->path, at->why, sizeof(at->why)));
+	assert_non_null(strstr(at->why, "is gone; what it held is in "));
+	snprintf(saved, sizeof(saved), "%s.saved", at->path);
+	assert_int_equal(rename(saved, at->path), 0);
+	if ((s = store_open(at->path, at->why, sizeof(at->why))) == NULL)
+		fail_msg("%s", at->why);
+	v.valid_until = 0;
+	assert_int_equal(vendor_get(s, &v), 1);
+	assert_int_equal(v.valid_until, 5);
+	/* another one in its place is not ours either */
+	assert_int_equal(rename(at->path, saved), 0);
+	close(open(at->path, O_CREAT | O_WRONLY, 0600));
+	assert_int_equal(store_begin(s), -1);
+	assert_non_null(strstr(store_trouble(s), "could not be saved"));
+	store_close(s);
+	unlink(saved);
+}
+
+/* Killed, and then removed without its log: what is left of it is not thrown away for an empty one. */
+static void
+a_log_that_is_left_alone(void **state)
+{
+	struct place *at = *state;
+	char log[128], kept[128];
+	struct store *s;
+
+	snprintf(log, sizeof(log), "%s-wal", at->path);
+	snprintf(kept, sizeof(kept), "%s.kept", at->path);
+	assert_non_null(s = store_open(at->path, at->why, sizeof(at->why)));
+	assert_int_equal(rename(log, kept), 0); /* closing in order would remove it */
+	store_close(s);
+	assert_int_equal(rename(kept, log), 0);
+	unlink(at->path);
+	assert_null(store_open(at->path, at->why, sizeof(at->why)));
+	assert_non_null(strstr(at->why, "is gone, and its log is still there"));
+	assert_int_equal(access(at->path, F_OK), -1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, place_begin, place_end)
 const struct CMUnitTest storing[] = {TEST(the_version_before_is_taken_over), TEST(the_first_version_is_taken_over),
-    TEST(a_renewal_that_fails_changes_nothing), TEST(what_is_not_ours_is_refused)};
+    TEST(a_renewal_that_fails_changes_nothing), TEST(what_is_not_ours_is_refused), TEST(indexes_are_made_anew),
+    TEST(what_was_removed_is_saved), TEST(a_log_that_is_left_alone)};
 const size_t storing_count = sizeof(storing) / sizeof(storing[0]);
