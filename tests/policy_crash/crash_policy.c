@@ -24,6 +24,7 @@
 #define WORKERS 4
 #define SOON 150       /* a policy after the first dies within so many calls */
 #define KILLS_A_RUN 10 /* then the rest of the run is left alone */
+#define KILLS_ALL 3    /* the same with --all, which has many more runs */
 #define FAILED_MOST 6
 #define CALLS_MOST 8 /* kinds of calls */
 
@@ -75,7 +76,7 @@ on_start(struct house *h)
 
 	if (h->started == 1)
 		at = r->first;
-	else if (r->first != 0 && r->kills < KILLS_A_RUN)
+	else if (r->first != 0 && r->kills < (options.all ? KILLS_ALL : KILLS_A_RUN))
 		at = 1 + (long)(next(&r->seed) % SOON);
 	r->how = options.how != -1 ? options.how : (int)((r->first + (long)h->started) % 3);
 	(void)snprintf(number, sizeof(number), "%ld", at);
